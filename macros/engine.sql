@@ -1,0 +1,95 @@
+{#- The few places where SQL engines differ. Models call these; each engine adds its own `<adapter>__` body. -#}
+
+{% macro matches(text, pattern) %}{{ return(adapter.dispatch('matches')(text, pattern)) }}{% endmacro %}
+{% macro duckdb__matches(text, pattern) %}{{ return("regexp_matches(" ~ text ~ ", '" ~ pattern ~ "')") }}{% endmacro %}
+
+{% macro replace_matches(text, pattern, by) %}{{ return(adapter.dispatch('replace_matches')(text, pattern, by)) }}{% endmacro %}
+{% macro duckdb__replace_matches(text, pattern, by) %}
+    {{ return("regexp_replace(" ~ text ~ ", '" ~ pattern ~ "', '" ~ by ~ "', 'g')") }}
+{% endmacro %}
+
+{#- Without leading and trailing white space of any kind: tab, line breaks, no-break and zero-width space, BOM. -#}
+{% macro strip(text) %}{{ return(adapter.dispatch('strip')(text)) }}{% endmacro %}
+{% macro duckdb__strip(text) %}
+    {{ return("trim(" ~ text ~ ", ' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(8203) || chr(65279))") }}
+{% endmacro %}
+
+{#- A JSON text of the named columns, in their order; `prefix` is what the columns' names begin with. -#}
+{% macro json_row(names, prefix='') %}{{ return(adapter.dispatch('json_row')(names, prefix)) }}{% endmacro %}
+{% macro duckdb__json_row(names, prefix) %}
+    {%- set pairs = [] -%}
+    {%- for name in names -%}{%- do pairs.append("'" ~ name ~ "', " ~ prefix ~ name) -%}{%- endfor -%}
+    {{ return("cast(json_object(" ~ pairs | join(', ') ~ ") as varchar)") }}
+{% endmacro %}
+
+{% macro sha256(text) %}{{ return(adapter.dispatch('sha256')(text)) }}{% endmacro %}
+{% macro duckdb__sha256(text) %}{{ return("sha256(" ~ text ~ ")") }}{% endmacro %}
+
+{#- A number in [0, 1) that is the same for the same text on every machine and every day. -#}
+{% macro hash_share(text) %}{{ return(adapter.dispatch('hash_share')(text)) }}{% endmacro %}
+{% macro duckdb__hash_share(text) %}{{ return("(cast('0x' || substr(md5(" ~ text ~ "), 1, 8) as bigint) / 4294967296.0)") }}{% endmacro %}
+
+{#- Instants. A text with an offset is converted, one without is wall clock in the business time zone. -#}
+{% macro instant_to_wall_clock(instant, zone) %}{{ return(adapter.dispatch('instant_to_wall_clock')(instant, zone)) }}{% endmacro %}
+{% macro duckdb__instant_to_wall_clock(instant, zone) %}{{ return("(" ~ instant ~ " at time zone '" ~ zone ~ "')") }}{% endmacro %}
+
+{% macro wall_clock_to_utc(timestamp) %}{{ return(adapter.dispatch('wall_clock_to_utc')(timestamp)) }}{% endmacro %}
+{% macro duckdb__wall_clock_to_utc(timestamp) %}
+    {{ return("((" ~ timestamp ~ " at time zone '" ~ var('business_time_zone') ~ "') at time zone 'UTC')") }}
+{% endmacro %}
+
+{% macro parse_timestamp(text, format=none) %}{{ return(adapter.dispatch('parse_timestamp')(text, format)) }}{% endmacro %}
+{% macro duckdb__parse_timestamp(text, format) %}
+    {%- set iso = "try_cast(" ~ text ~ " as timestamp)" -%}
+    {{ return("coalesce(" ~ iso ~ ", try_strptime(" ~ text ~ ", '" ~ format ~ "'))" if format else iso) }}
+{% endmacro %}
+
+{% macro parse_instant(text) %}{{ return(adapter.dispatch('parse_instant')(text)) }}{% endmacro %}
+{% macro duckdb__parse_instant(text) %}{{ return("try_cast(" ~ text ~ " as timestamptz)") }}{% endmacro %}
+
+{#- One row per calendar day (or month) from the first to the last, both included; each row is named `period_start`. -#}
+{% macro calendar(first, last, grain='day') %}{{ return(adapter.dispatch('calendar')(first, last, grain)) }}{% endmacro %}
+{% macro duckdb__calendar(first, last, grain) %}
+    {{ return("cast(unnest(generate_series(" ~ first ~ ", " ~ last ~ ", interval 1 " ~ grain ~ ")) as date) as period_start") }}
+{% endmacro %}
+
+{% macro add_days(date, days) %}{{ return(adapter.dispatch('add_days')(date, days)) }}{% endmacro %}
+{% macro duckdb__add_days(date, days) %}{{ return("(" ~ date ~ " + cast(" ~ days ~ " as integer))") }}{% endmacro %}
+
+{#- Calendar months from one date's month to the other's. -#}
+{% macro months_between_months(first, last) %}
+    {{ return("(12 * (year(" ~ last ~ ") - year(" ~ first ~ ")) + month(" ~ last ~ ") - month(" ~ first ~ "))") }}
+{% endmacro %}
+
+{#- "2025-03" of a date. -#}
+{% macro month_label(date) %}{{ return("substr(cast(" ~ date ~ " as varchar), 1, 7)") }}{% endmacro %}
+
+{#-
+  The connected components of an undirected graph: each node with the smallest node that it is connected to.
+  `edges` is a relation (node, neighbour) that holds each edge in both directions.
+-#}
+{% macro connected_components(edges) %}{{ return(adapter.dispatch('connected_components')(edges)) }}{% endmacro %}
+{% macro duckdb__connected_components(edges) %}
+with recursive components (node, component) using key (node) as (
+    select distinct
+        node,
+        node as component
+    from {{ edges }}
+
+    union
+
+    select
+        edges.neighbour as node,
+        min(components.component) as component
+    from components
+    inner join {{ edges }} as edges on components.node = edges.node
+    inner join recurring.components as known on edges.neighbour = known.node
+    where components.component < known.component
+    group by edges.neighbour
+)
+
+select
+    node,
+    component
+from components
+{% endmacro %}

@@ -1,0 +1,47 @@
+{#- Everything that is wrong with the variables, each as one line that says how to mend it. -#}
+{% macro variable_problems() %}
+    {%- set problems = [] -%}
+    {%- set known = raw_tables() | map(attribute='source_name') | reject('equalto', 'state') | unique | sort | list -%}
+    {%- set sources = var('sources') -%}
+    {%- if sources is string or sources is not sequence or not sources -%}
+        {%- do problems.append("variable sources: a list is needed, such as [orders_file]; known: " ~ known | join(', ')) -%}
+    {%- else -%}
+        {%- for name in sources if name not in known -%}
+            {%- do problems.append("variable sources: unknown source '" ~ name ~ "'; known: " ~ known | join(', ')) -%}
+        {%- endfor -%}
+    {%- endif -%}
+
+    {%- if var('as_of_date') is not none
+        and not modules.re.fullmatch('\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])', var('as_of_date') | string) -%}
+        {%- do problems.append("variable as_of_date: '" ~ var('as_of_date') ~ "' is not a date; write it as YYYY-MM-DD") -%}
+    {%- endif -%}
+    {%- if var('business_time_zone') not in modules.pytz.all_timezones -%}
+        {%- do problems.append("variable business_time_zone: '" ~ var('business_time_zone') ~ "' is no IANA time zone, such as Europe/Berlin") -%}
+    {%- endif -%}
+
+    {%- for name in ['loyal_min_orders', 'active_days', 'new_days', 'evaluating_days', 'evaluating_product_views',
+                     'max_records_per_email', 'at_risk_after_days', 'lapsed_after_days'] -%}
+        {%- set value = var(name) -%}
+        {%- set may_be_null = name in ['at_risk_after_days', 'lapsed_after_days'] -%}
+        {%- if not (value is none and may_be_null) and (value is not integer or value is boolean or value < 1) -%}
+            {%- do problems.append("variable " ~ name ~ ": '" ~ value ~ "' must be a whole number, 1 or more") -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if var('loyal_min_orders') is integer and var('loyal_min_orders') < 2 -%}
+        {%- do problems.append("variable loyal_min_orders: loyal customers are repeat customers, so it must be 2 or more") -%}
+    {%- endif -%}
+    {%- set at_risk, lapsed = var('at_risk_after_days'), var('lapsed_after_days') -%}
+    {%- if at_risk is integer and lapsed is integer and at_risk >= lapsed -%}
+        {%- do problems.append("variables at_risk_after_days (" ~ at_risk ~ ") and lapsed_after_days (" ~ lapsed ~ "): at risk must come before lapsed") -%}
+    {%- endif -%}
+
+    {%- for measure, cuts in var('rfm_cut_points').items() -%}
+        {%- if measure not in ['recency', 'frequency', 'monetary'] or cuts | length != 4 or cuts | sort != cuts -%}
+            {%- do problems.append("variable rfm_cut_points." ~ measure ~ ": four rising numbers for recency, frequency or monetary are needed") -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if var('holdout_share') is not number or not 0 <= var('holdout_share') <= 1 -%}
+        {%- do problems.append("variable holdout_share: '" ~ var('holdout_share') ~ "' must be a number from 0 to 1") -%}
+    {%- endif -%}
+    {{ return(problems) }}
+{% endmacro %}

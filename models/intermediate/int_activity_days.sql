@@ -1,0 +1,62 @@
+-- person × business day with any activity, up to as_of_date
+with events as (
+    select * from {{ ref('stg_app__events') }}
+),
+
+orders as (
+    select * from {{ ref('int_orders') }}
+    where person_id is not null
+),
+
+identity_map as (
+    select * from {{ ref('int_identity_map') }}
+    where source = 'app'
+),
+
+as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+unioned as (
+    select
+        identity_map.person_id,
+        events.event_date as activity_date,
+        min(events.occurred_at) as first_activity_at,
+        count(*) as events_count,
+        count(distinct events.session_id) as sessions_count,
+        0 as orders_count,
+        min(case when events.event_name in ('product_added_to_cart', 'checkout_started') then events.occurred_at end)
+            as first_cart_at
+    from events
+    inner join identity_map on events.user_id = identity_map.source_id
+    inner join as_of on events.event_date <= as_of.as_of_date
+    group by identity_map.person_id, events.event_date
+
+    union all
+
+    select
+        person_id,
+        order_date as activity_date,
+        min(ordered_at) as first_activity_at,
+        0 as events_count,
+        0 as sessions_count,
+        count(*) as orders_count,
+        cast(null as timestamp) as first_cart_at
+    from orders
+    group by person_id, order_date
+),
+
+person_days as (
+    select
+        person_id,
+        activity_date,
+        min(first_activity_at) as first_activity_at,
+        cast(sum(events_count) as bigint) as events_count,
+        cast(sum(sessions_count) as bigint) as sessions_count,
+        cast(sum(orders_count) as bigint) as orders_count,
+        min(first_cart_at) as first_cart_at
+    from unioned
+    group by person_id, activity_date
+)
+
+select * from person_days

@@ -1,0 +1,91 @@
+-- one person per connected component of records that share an explicit id or an e-mail address
+with records as (
+    select * from {{ ref('int_identity_records') }}
+),
+
+unlinked_emails as (
+    select * from {{ ref('int_unlinked_emails') }}
+),
+
+tokens as (
+    select
+        record_key,
+        record_key as token
+    from records
+
+    union all
+
+    select
+        record_key,
+        linked_key as token
+    from records
+    where linked_key is not null
+
+    union all
+
+    select
+        record_key,
+        'email:' || email as token
+    from records
+    where email is not null and email not in (select unlinked_emails.email from unlinked_emails)
+),
+
+shared_tokens as (
+    select
+        token,
+        min(record_key) as hub
+    from tokens
+    group by token
+    having count(*) > 1
+),
+
+links as (
+    select distinct
+        tokens.record_key,
+        shared_tokens.hub
+    from tokens
+    inner join shared_tokens on tokens.token = shared_tokens.token
+    where tokens.record_key != shared_tokens.hub
+),
+
+edges as (
+    select
+        record_key as node,
+        hub as neighbour
+    from links
+
+    union all
+
+    select
+        hub as node,
+        record_key as neighbour
+    from links
+),
+
+components as (
+    {{ connected_components('edges') }}
+),
+
+clustered as (
+    select
+        records.*,
+        coalesce(components.component, records.record_key) as cluster
+    from records
+    left join components on records.record_key = components.node
+),
+
+-- named after the earliest record, so that a later e-mail or login changes nothing
+identified as (
+    select
+        record_key,
+        source,
+        source_id,
+        email,
+        created_at,
+        md5(first_value(stable_key) over (partition by cluster order by created_at, stable_key)) as person_id
+    from clustered
+    -- a guest with an address that identifies nobody is nobody
+    where not starts_with(record_key, 'shop:guest:') or email not in (select unlinked_emails.email from unlinked_emails)
+)
+
+select * from identified

@@ -1,0 +1,75 @@
+-- person × profile: per attribute the latest known value, accounts of the shop before the app before the ESP
+with identity_map as (
+    select * from {{ ref('int_identity_map') }}
+),
+
+customers as (
+    select * from {{ ref('stg_shop__customers') }}
+),
+
+users as (
+    select * from {{ ref('stg_app__users') }}
+),
+
+as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+described as (
+    select
+        identity_map.person_id,
+        identity_map.record_key,
+        identity_map.source,
+        identity_map.source_id,
+        identity_map.created_at,
+        identity_map.email,
+        customers.phone,
+        customers.first_name,
+        customers.last_name,
+        coalesce(customers.country, users.default_country) as country,
+        coalesce(customers.region, users.default_region) as region,
+        coalesce(customers.city, users.default_city) as city,
+        customers.language,
+        customers.time_zone,
+        customers.acquisition_channel,
+        customers.customer_id is not null as is_account,
+        coalesce(customers.deleted_at < as_of.as_of_end, false) as is_closed,
+        case
+            when customers.deleted_at < as_of.as_of_end then '0'
+            when identity_map.source = 'shop' and identity_map.source_id is not null then '4'
+            when identity_map.source = 'app' then '3'
+            when identity_map.source = 'esp' then '2'
+            else '1'
+        end
+        || cast(coalesce(customers.updated_at, identity_map.created_at) as varchar)
+        || identity_map.record_key as precedence
+    from identity_map
+    cross join as_of
+    left join customers
+        on identity_map.source = 'shop' and identity_map.source_id = customers.customer_id
+    left join users
+        on identity_map.source = 'app' and identity_map.source_id = users.user_id
+),
+
+profiles as (
+    select
+        person_id,
+        coalesce(
+            min_by(source_id, cast(created_at as varchar) || record_key)
+                filter (where source not in ('app', 'esp') and source_id is not null),
+            min_by(source_id, cast(created_at as varchar) || record_key) filter (where source_id is not null)
+        ) as primary_customer_id,
+        max_by(source_id, precedence) filter (where source = 'app') as app_user_id,
+        {%- for attribute in [
+            'email', 'phone', 'first_name', 'last_name', 'country', 'region', 'city', 'language', 'time_zone',
+            'acquisition_channel',
+        ] %}
+        max_by({{ attribute }}, precedence) filter (where {{ attribute }} is not null) as {{ attribute }},
+        {%- endfor %}
+        -- closed only if every account is
+        coalesce(bool_and(is_closed) filter (where is_account), false) as is_account_closed
+    from described
+    group by person_id
+)
+
+select * from profiles

@@ -1,0 +1,32 @@
+{%- set tables = {
+    'shop': ['customers', 'orders', 'order_items', 'refunds', 'products', 'referrals', 'feedback'],
+    'app': ['users', 'events'],
+    'esp': ['contacts', 'consents', 'suppressions', 'campaigns', 'messages'],
+    'orders_file': ['orders'],
+    'online_retail': ['lines'],
+} -%}
+with rejected as (
+    {% for system, names in tables.items() %}
+    {%- for name in names %}
+    select
+        '{{ system }}' as source,
+        '{{ name }}' as table_name,
+        row_key,
+        reject_reason as reason,
+        raw_row
+    from {{ ref('base_' ~ system ~ '__' ~ name) }}
+    where row_status = 'rejected'
+
+    union all
+    {% endfor %}
+    {%- endfor %}
+    select
+        source,
+        table_name,
+        'line ' || line_number as row_key,
+        reason,
+        raw_line as raw_row
+    from {{ source('raw_files', 'unreadable_lines') }}
+)
+
+select * from rejected

@@ -1,0 +1,43 @@
+with orders as (
+    select * from {{ ref('int_orders') }}
+),
+
+numbered as (
+    select
+        *,
+        case when person_id is not null
+            then row_number() over (partition by person_id order by ordered_at, order_id, source)
+        end as order_number,
+        case when person_id is not null
+            then order_date - lag(order_date) over (partition by person_id order by ordered_at, order_id, source)
+        end as days_since_previous_order
+    from orders
+),
+
+final as (
+    select
+        order_key,
+        source,
+        order_id,
+        person_id,
+        ordered_at,
+        order_date,
+        order_number,
+        days_since_previous_order,
+        order_number = 1 as is_first_order,
+        case
+            when order_number = 1 then 'new'
+            when order_number > 1 then 'repeat'
+            else 'unknown'
+        end as order_type,
+        order_channel,
+        fulfilment_channel,
+        coupon_code,
+        gross_amount,
+        discount_amount,
+        refunded_amount,
+        net_amount
+    from numbered
+)
+
+select * from final

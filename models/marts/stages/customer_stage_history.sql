@@ -1,0 +1,215 @@
+-- built from the moments at which a stage can change, never from person × day
+with people as (
+    select * from {{ ref('int_person_facts') }}
+),
+
+orders as (
+    select * from {{ ref('orders') }}
+    where person_id is not null
+),
+
+order_days as (
+    select * from {{ ref('int_order_days') }}
+),
+
+prospect_stages as (
+    select * from {{ ref('int_prospect_stages') }}
+),
+
+erased_people as (
+    select * from {{ ref('int_erased_people') }}
+),
+
+thresholds as (
+    select * from {{ ref('stage_thresholds') }}
+),
+
+as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+cycles as (
+    select
+        order_days.person_id,
+        order_days.order_date,
+        coalesce(order_days.gap_days > thresholds.lapsed_after_days, false) as is_comeback,
+        1 + sum(case when order_days.gap_days > thresholds.lapsed_after_days then 1 else 0 end)
+            over (partition by order_days.person_id order by order_days.order_date) as cycle_number
+    from order_days
+    cross join thresholds
+),
+
+-- what an order opens until the next one comes
+spells as (
+    select
+        orders.person_id,
+        orders.ordered_at,
+        orders.order_date,
+        orders.order_number,
+        lead(orders.ordered_at) over (partition by orders.person_id order by orders.order_number) as next_ordered_at,
+        cycles.cycle_number,
+        cycles.is_comeback or orders.order_number = 1 as is_fresh,
+        thresholds.new_days,
+        thresholds.at_risk_after_days,
+        thresholds.lapsed_after_days
+    from orders
+    inner join cycles on orders.person_id = cycles.person_id and orders.order_date = cycles.order_date
+    cross join thresholds
+),
+
+order_stages as (
+    select
+        person_id,
+        ordered_at as entered_at,
+        next_ordered_at,
+        case when order_number = 1 then 'new' else 'reactivated' end as stage,
+        case when order_number = 1 then 'first_order' else 'order_after_lapse' end as rule,
+        order_number,
+        cycle_number,
+        order_date
+    from spells
+    where is_fresh
+
+    union all
+
+    select
+        person_id,
+        case
+            when is_fresh then cast({{ add_days('order_date', 'new_days + 1') }} as timestamp)
+            else ordered_at
+        end as entered_at,
+        next_ordered_at,
+        case
+            when order_number >= {{ var('loyal_min_orders') }} then 'loyal'
+            when order_number >= 2 then 'repeat'
+            else 'one_time'
+        end as stage,
+        case
+            when order_number >= {{ var('loyal_min_orders') }} then 'loyal_min_orders_reached'
+            when order_number >= 2 then 'two_orders_or_more'
+            else 'one_order'
+        end as rule,
+        order_number,
+        cycle_number,
+        order_date
+    from spells
+    -- no longer new on the very day that puts at risk
+    where not is_fresh or new_days < at_risk_after_days
+
+    union all
+
+    select
+        person_id,
+        cast({{ add_days('order_date', 'at_risk_after_days + 1') }} as timestamp) as entered_at,
+        next_ordered_at,
+        'at_risk' as stage,
+        'at_risk_after_days_passed' as rule,
+        order_number,
+        cycle_number,
+        order_date
+    from spells
+
+    union all
+
+    select
+        person_id,
+        cast({{ add_days('order_date', 'lapsed_after_days + 1') }} as timestamp) as entered_at,
+        next_ordered_at,
+        'lapsed' as stage,
+        'lapsed_after_days_passed' as rule,
+        order_number,
+        cycle_number,
+        order_date
+    from spells
+),
+
+moments as (
+    select
+        person_id,
+        entered_at,
+        stage,
+        rule,
+        0 as orders_count,
+        1 as cycle_number,
+        cast(null as date) as last_order_date
+    from prospect_stages
+
+    union all
+
+    select
+        person_id,
+        entered_at,
+        stage,
+        rule,
+        order_number as orders_count,
+        cycle_number,
+        order_date as last_order_date
+    from order_stages
+    where entered_at < next_ordered_at or next_ordered_at is null
+),
+
+before_erasure as (
+    select moments.*
+    from moments
+    inner join people on moments.person_id = people.person_id
+    left join erased_people on moments.person_id = erased_people.person_id
+    where moments.entered_at < greatest(erased_people.erased_at, people.first_seen_at) or erased_people.person_id is null
+),
+
+with_erasure as (
+    select * from before_erasure
+
+    union all
+
+    select
+        people.person_id,
+        greatest(erased_people.erased_at, people.first_seen_at) as entered_at,
+        'erased' as stage,
+        'erased_on_request' as rule,
+        null as orders_count,
+        null as cycle_number,
+        null as last_order_date
+    from erased_people
+    inner join people on erased_people.person_id = people.person_id
+),
+
+until_as_of as (
+    select with_erasure.*
+    from with_erasure
+    inner join as_of on with_erasure.entered_at < as_of.as_of_end
+),
+
+with_previous as (
+    select
+        *,
+        lag(stage) over (partition by person_id order by entered_at) as previous_stage
+    from until_as_of
+),
+
+changes as (
+    select
+        *,
+        lead(entered_at) over (partition by person_id order by entered_at) as exited_at
+    from with_previous
+    where previous_stage is null or stage != previous_stage
+),
+
+final as (
+    select
+        changes.person_id,
+        changes.stage,
+        changes.entered_at,
+        changes.exited_at,
+        changes.rule,
+        cast(changes.cycle_number as integer) as cycle_number,
+        cast(changes.orders_count as bigint) as orders_count,
+        cast(changes.entered_at as date) - changes.last_order_date as days_since_last_order,
+        thresholds.at_risk_after_days,
+        thresholds.at_risk_source,
+        thresholds.lapsed_after_days,
+        thresholds.lapsed_source
+    from changes
+    cross join thresholds
+)
+
+select * from final

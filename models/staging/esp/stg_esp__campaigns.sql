@@ -1,0 +1,28 @@
+with campaigns as (
+    select * from {{ ref('base_esp__campaigns') }}
+    where row_status = 'staged'
+),
+
+cleaned as (
+    select
+        -- ids
+        campaign_id,
+        -- text
+        campaign_name,
+        lower(stage) as stage,
+        lower(channel) as channel,
+        activity,
+        lower(campaign_type) as campaign_type,
+        goal_metric,
+        upper(currency) as currency,
+        -- numerics
+        cost,
+        -- booleans
+        coalesce(is_always_on, false) as is_always_on,
+        -- timestamps
+        started_at,
+        ended_at
+    from campaigns
+)
+
+select * from cleaned

@@ -1,0 +1,24 @@
+with messages as (
+    select * from {{ ref('base_esp__messages') }}
+    where row_status = 'staged'
+),
+
+cleaned as (
+    select
+        -- ids
+        message_id,
+        campaign_id,
+        -- text
+        {{ normalised_email('email') }} as email,
+        -- timestamps
+        sent_at,
+        delivered_at,
+        opened_at,
+        clicked_at,
+        bounced_at,
+        unsubscribed_at,
+        complained_at
+    from messages
+)
+
+select * from cleaned

@@ -1,0 +1,20 @@
+with product_lines as (
+    select * from {{ ref('stg_online_retail__product_lines') }}
+),
+
+invoices as (
+    select
+        -- ids
+        invoice as order_id,
+        max(customer_id) as customer_id,
+        -- numerics
+        {{ money('sum(quantity * price)') }} as gross_amount,
+        -- timestamps
+        min(invoiced_at) as ordered_at,
+        cast(min(invoiced_at) as date) as order_date
+    from product_lines
+    where not starts_with(invoice, 'C') and quantity > 0 and price > 0
+    group by invoice
+)
+
+select * from invoices

@@ -1,0 +1,30 @@
+with orders as (
+    select * from {{ ref('base_shop__orders') }}
+    where row_status = 'staged'
+),
+
+cleaned as (
+    select
+        -- ids
+        order_id,
+        customer_id,
+        -- text
+        {{ normalised_email('email') }} as email,
+        lower(status) as status,
+        coalesce(upper(currency), '{{ var("reporting_currency") }}') as currency,
+        order_channel,
+        fulfilment_channel,
+        coupon_code,
+        -- numerics
+        gross_amount,
+        coalesce(discount_amount, 0) as discount_amount,
+        -- booleans
+        coalesce(is_test, false) as is_test,
+        -- timestamps
+        ordered_at,
+        cast(ordered_at as date) as order_date,
+        updated_at
+    from orders
+)
+
+select * from cleaned

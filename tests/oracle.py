@@ -1,0 +1,120 @@
+"""The definitions once more in plain Python, without SQL: what the marts are compared with.
+
+An order is (customer, day, amount); days are dates, amounts decimals.
+"""
+
+from collections import Counter, defaultdict
+from datetime import timedelta
+
+
+def month(day):
+    return day.replace(day=1)
+
+
+def months_between(first, last):
+    return 12 * (last.year - first.year) + last.month - first.month
+
+
+def order_days(orders):
+    days = defaultdict(list)
+    for customer, day, _ in orders:
+        days[customer].append(day)
+    return {customer: sorted(own) for customer, own in days.items()}
+
+
+def rfm(orders, as_of):
+    """customer -> (recency in days, frequency, monetary)"""
+    spent = defaultdict(int)
+    for customer, _, amount in orders:
+        spent[customer] += amount
+    return {c: ((as_of - own[-1]).days, len(own), spent[c]) for c, own in order_days(orders).items()}
+
+
+def percentile(values, share):
+    """Linear interpolation between the two nearest ranks."""
+    values = sorted(map(float, values))
+    position = (len(values) - 1) * share
+    low = int(position)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (values[high] - values[low]) * (position - low)
+
+
+def rfm_scores(facts):
+    """customer -> (R, F, M), 5 is best"""
+    scores = {customer: [] for customer in facts}
+    for index, falls_below in enumerate((True, False, False)):
+        values = [row[index] for row in facts.values()]
+        cuts = [percentile(values, share) for share in (0.2, 0.4, 0.6, 0.8)]
+        for customer, row in facts.items():
+            value = float(row[index])
+            beaten = sum(value < cut if falls_below else value > cut for cut in cuts)
+            scores[customer].append(5 if falls_below and min(values) == max(values) else 1 + beaten)
+    return {customer: tuple(row) for customer, row in scores.items()}
+
+
+def cohort_months(orders, as_of):
+    """(cohort month, period) -> (size, active customers, orders, revenue), empty cells included"""
+    first = {customer: days[0] for customer, days in order_days(orders).items()}
+    sizes = Counter(month(day) for day in first.values())
+    active, count, revenue = defaultdict(set), Counter(), defaultdict(int)
+    for customer, day, amount in orders:
+        cell = month(first[customer]), months_between(first[customer], day)
+        active[cell].add(customer)
+        count[cell] += 1
+        revenue[cell] += amount
+    return {
+        (cohort, period): (size, len(active[cohort, period]), count[cohort, period], revenue[cohort, period])
+        for cohort, size in sizes.items()
+        for period in range(months_between(cohort, as_of) + 1)
+    }
+
+
+def cohort_windows(orders, as_of, days=30):
+    """(cohort month, window) -> (size, active, mature, active and mature)"""
+    cells = defaultdict(lambda: [0, 0, 0, 0])
+    everybody = order_days(orders)
+    starts = {}
+    for own in everybody.values():
+        starts[month(own[0])] = min(own[0], starts.get(month(own[0]), own[0]))
+    for own in everybody.values():
+        cohort, bought = month(own[0]), {(day - own[0]).days // days for day in own}
+        for window in range((as_of - starts[cohort]).days // days + 1):
+            mature = own[0] + timedelta(days * (window + 1) - 1) <= as_of
+            for position, holds in enumerate((True, window in bought, mature, mature and window in bought)):
+                cells[cohort, window][position] += holds
+    return {key: tuple(cell) for key, cell in cells.items()}
+
+
+def active_customers(orders, day, days=30):
+    first = day - timedelta(days - 1)
+    return len({customer for customer, ordered, _ in orders if first <= ordered <= day})
+
+
+def gap_percentiles(orders, as_of):
+    """(80th, 95th percentile) of the gaps between order days that closed before as_of's month"""
+    gaps = [
+        (later - earlier).days
+        for own in order_days(orders).values()
+        for earlier, later in zip(sorted(set(own)), sorted(set(own))[1:], strict=False)
+        if later < month(as_of)
+    ]
+    return percentile(gaps, 0.8), percentile(gaps, 0.95)
+
+
+def stage(own_order_days, as_of, at_risk, lapsed, loyal_min_orders=3):
+    """The stage of a customer with orders on these days."""
+    own = sorted(day for day in own_order_days if day <= as_of)
+    distinct = sorted(set(own))
+    since = (as_of - own[-1]).days
+    last_gap = (distinct[-1] - distinct[-2]).days if len(distinct) > 1 else 0
+    if len(own) >= 2 and last_gap > lapsed and since <= min(30, at_risk):
+        return "reactivated"
+    if len(own) == 1 and since <= min(30, at_risk):
+        return "new"
+    if since > lapsed:
+        return "lapsed"
+    if since > at_risk:
+        return "at_risk"
+    if len(own) >= loyal_min_orders:
+        return "loyal"
+    return "repeat" if len(own) >= 2 else "one_time"
