@@ -17,7 +17,7 @@
     {%- set raw_values = json_row(names, 'raw__') -%}
     {%- set physical = {} -%}
     {%- for column in adapter.get_columns_in_relation(relation) -%}
-        {%- do physical.update({column.name: column.data_type | upper}) -%}
+        {%- do physical.update({column.name: 'VARCHAR' if column.is_string() else column.dtype | upper}) -%}
     {%- endfor -%}
 with raw_rows as (
     select
