@@ -1,12 +1,5 @@
-{%- set tables = {
-    'shop': ['customers', 'orders', 'order_items', 'refunds', 'products', 'referrals', 'feedback'],
-    'app': ['users', 'events'],
-    'esp': ['contacts', 'consents', 'suppressions', 'campaigns', 'messages'],
-    'orders_file': ['orders'],
-    'online_retail': ['lines'],
-} -%}
 with rejected as (
-    {% for system, names in tables.items() %}
+    {% for system, names in raw_table_names().items() %}
     {%- for name in names %}
     select
         '{{ system }}' as source,

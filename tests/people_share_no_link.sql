@@ -1,0 +1,24 @@
+-- two records with one explicit id or one linking address are one person
+with records as (
+    select
+        records.linked_key,
+        records.email,
+        map.person_id,
+        map.record_key
+    from {{ ref('int_identity_records') }} as records
+    inner join {{ ref('int_identity_map') }} as map on records.record_key = map.record_key
+    where records.email is null or records.email not in (select unlinked.email from {{ ref('int_unlinked_emails') }} as unlinked)
+)
+
+select 'email' as link
+from records
+where email is not null
+group by email
+having count(distinct person_id) > 1
+
+union all
+
+select 'id' as link
+from records
+inner join {{ ref('int_identity_map') }} as linked on records.linked_key = linked.record_key
+where records.person_id != linked.person_id
