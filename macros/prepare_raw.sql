@@ -132,15 +132,16 @@
             {%- set best.columns = header.split(delim) | length -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- set columns = [] -%}
+    {%- set columns, values = [], [] -%}
     {%- for name in header.split(best.delim) -%}
         {%- do columns.append(sql_text(name | trim | trim('"')) ~ ": 'VARCHAR'") -%}
+        {%- do values.append('count(' ~ adapter.quote(name | trim | trim('"')) ~ ')') -%}
     {%- endfor -%}
     {%- set options = "auto_detect=false, header=true, delim=" ~ sql_text(best.delim) ~ ", quote='\"', escape='\"', columns={" ~ columns | join(', ') ~ "}, store_rejects=true" -%}
     {%- set utf8 = "read_csv(" ~ sql_text(file) ~ ", " ~ options ~ ")" -%}
     {%- do run_query("drop table if exists reject_errors") -%}
     {%- do run_query("drop table if exists reject_scans") -%}
-    {%- do run_query("select count(*) from " ~ utf8) -%}
+    {%- do run_query("select " ~ values | join(', ') ~ " from " ~ utf8) -%}
     {%- set not_utf8 = run_query("select count(*) from reject_errors where error_type = 'INVALID ENCODING'").rows[0][0] > 0 -%}
     {{ return(utf8 | replace('store_rejects=true', "store_rejects=true, encoding='latin-1'") if not_utf8 else utf8) }}
 {% endmacro %}

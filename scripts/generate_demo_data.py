@@ -1,26 +1,27 @@
-"""Make the demo: raw Parquet files of a shop, an app and an e-mail service (ESP), as untidy as real ones.
+"""Make the demo: raw Parquet files of a shop, an app and an e-mail service (ESP), untidy as real ones.
 
 A mid-size outdoor-and-coffee shop with a weather app. Writes `<out>/<system>/<table>.parquet`. Same arguments
 and same DuckDB version, same bytes: all chance is a hash of (seed, entity, purpose), never `random()`.
-People, products and addresses are invented. Mail domains are the reserved example.com, .net and .org; telephone
-numbers are from the ranges that DE, FR, GB and US reserve for fiction: customers elsewhere have none, and from
-some thousands of customers on they repeat.
+People, products and addresses are invented. Mail domains are the reserved example.com, .net and .org.
+Telephone numbers are from the ranges that DE, FR, GB and US reserve for fiction: customers elsewhere have
+none, and above some thousands of customers they repeat.
 
-How people behave: sign-ups grow over the years and follow the season; about half of the customers ever buy. A
-buyer has a gamma-distributed rate (so counts are negative binomial), an exponential lifetime (some never return),
-perhaps a long pause in it, and a taste for dear or cheap products. App visits have rates and lifetimes of their
-own; most web and app orders of app users end a session. Messages go only to addresses opted in at that moment.
+How people behave: sign-ups grow over the years and follow the season; about half of the customers ever buy.
+A buyer has a gamma-distributed rate (so counts are negative binomial), an exponential lifetime (some never
+return), perhaps a long pause in it, and a taste for dear or cheap products. App visits have rates and
+lifetimes of their own; most web and app orders of app users end a session. Messages go only to addresses that
+are opted in at that moment.
 
 The mess, on purpose:
 - exact duplicate rows in customers, orders, refunds and events
 - newer versions of a key, with a later updated_at: orders change status, customers move
-- guest checkouts: no customer_id; a customer's e-mail in other case or padding, an unknown one, or none at all
+- guest checkouts: no customer_id; a customer's e-mail in other case or padding, an unknown one, or none
 - one person with two accounts: same e-mail in other case, or an app user with one's id and the other's e-mail
 - a reception desk's address on more than ten accounts; people without e-mail, without orders, without app
 - cancelled orders, also spelled 'Canceled'; unknown status 'on_hold'; test orders; zero-value orders
 - refunds weeks later, partial and full, some after --as-of
-- ordered_at is text: with offset, with Z, or (in stores) without either. What has no zone is Berlin wall clock,
-  also in customers, refunds (a bare date) and feedback; all other times are UTC instants
+- ordered_at is text: with offset, with Z, or (in stores) without either. What has no zone is Berlin wall
+  clock, also in customers, refunds (a bare date) and feedback; all other times are UTC instants
 - rows out of order, late (updated_at weeks after ordered_at), after --as-of, and one event in 2099
 - orders in EUR, USD, GBP, CHF, and a few in XXX, for which there is no exchange rate
 - untypable gross_amount 'n/a' and ordered_at 'not available'; null order_id; null customer_id in customers
@@ -32,6 +33,7 @@ import argparse
 import datetime as dt
 import os
 import shutil
+import sys
 from pathlib import Path
 from time import monotonic
 
@@ -46,7 +48,7 @@ DE|Bayern|München|de|Europe/Berlin|1|EUR|9
 DE|Hamburg|Hamburg|de|Europe/Berlin|1|EUR|6
 DE|Nordrhein-Westfalen|Köln|de|Europe/Berlin|1|EUR|7
 DE|Sachsen|Leipzig|de|Europe/Berlin|1|EUR|4
-DE|Baden-Württemberg|Freiburg im Breisgau|de|Europe/Berlin|1|EUR|4
+DE|Baden-Württemberg|Freiburg|de|Europe/Berlin|1|EUR|4
 AT|Wien|Wien|de|Europe/Vienna|1|EUR|6
 AT|Tirol|Innsbruck|de|Europe/Vienna|1|EUR|4
 CH|Zürich|Zürich|de|Europe/Zurich|1|CHF|4
@@ -68,7 +70,7 @@ JP|東京都|東京|ja|Asia/Tokyo|9|USD|2
 
 # category | brand | days until a new one is needed (empty: never) | product=price in EUR; ...
 PRODUCTS = """
-Coffee|Harbour Roast||Morning Blend 250 g=7.9;Morning Blend 1 kg=24.9;Decaf 250 g=8.5;Single Origin Hills 250 g=11.9
+Coffee|Harbour Roast||Morning Blend 250 g=7.9;Morning Blend 1 kg=24.9;Decaf 250 g=8.5;Single Origin 250 g=11.9
 Coffee|Nordlicht||Espresso 250 g=8.9;Espresso 1 kg=27.9;Filter Roast 500 g=15.5;Winter Edition 250 g=10.9
 Coffee gear|Harbour Roast|30|Paper Filters 100=4.2;Cold Brew Bags 30=6.4
 Coffee gear|Nordlicht|90|Water Filter Cartridge=12.9;Descaler 500 ml=9.9
@@ -104,21 +106,25 @@ NAMES = """
 MACROS = """
 set timezone = 'UTC';
 create macro u(k, purpose) as
-    ((hash(xor(hash(k::bigint), hash(purpose || '/' || seed()))) >> 11) + 0.5) / 9007199254740992;
+    ((hash(xor(hash(k::bigint), hash(purpose || '/' || seed()))) >> 11)::double + 0.5e0) / 9007199254740992e0;
 create macro expo(k, purpose) as -ln(u(k, purpose));
 create macro normal(k, purpose) as sqrt(2 * expo(k, purpose)) * cos(2 * pi() * u(k, purpose || ' angle'));
 create macro arrivals(k, purpose, mean) as floor(ln(u(k, purpose)) / ln(mean / (1 + mean)))::int;
 create macro pick(list, k, purpose) as list[1 + floor(len(list) * u(k, purpose))::int];
+create macro word(words, k, purpose) as pick(string_split(words, ' '), k, purpose);
+create macro nth(words, n) as string_split(words, ' ')[1 + n % len(string_split(words, ' '))];
 create macro seconds(n) as to_seconds(floor(n)::bigint);
 create macro later(ts, k, purpose, days) as ts + seconds(86400 * days * expo(k, purpose));
 create macro clock(k, purpose, utc_offset) as
     seconds(3600 * (7 - utc_offset + 7.5 * (u(k, purpose || ' hour') + u(k, purpose || ' minute'))));
 create macro end_at() as as_of() + interval 22 hour;  -- before midnight in Berlin and in UTC
+create macro span() as as_of() - first_day();
 create macro week_of(ts) as (ts::date - first_day()) // 7;
 create macro week_start(week) as first_day() + (7 * week)::int;
 create macro week_day(k, purpose) as
     pick([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6], k, purpose);
-create macro season(d) as [0.9, 0.85, 1.0, 1.05, 1.1, 0.95, 0.75, 0.75, 0.95, 1.0, 1.35, 1.75][month(d::date)];
+create macro season(d) as
+    [0.9, 0.85, 1.0, 1.05, 1.1, 0.95, 0.75, 0.75, 0.95, 1.0, 1.35, 1.75][month(d::date)];
 create macro utc(ts) as ts at time zone 'UTC';
 create macro wall_clock(ts, zone) as utc(ts) at time zone zone;
 create macro berlin(ts) as wall_clock(ts, 'Europe/Berlin');
@@ -126,9 +132,11 @@ create macro with_offset(ts, there) as strftime(there, '%Y-%m-%dT%H:%M:%S') || i
     || lpad(abs(datediff('hour', ts, there))::varchar, 2, '0') || ':00';
 create macro number(letter, n, digits) as letter || lpad(n::varchar, digits, '0');
 create macro product_rank(k, taste) as floor(product_count() * pow(u(k, 'product'), taste));
-create macro fx(currency) as case currency when 'USD' then 1.1 when 'GBP' then 0.87 when 'CHF' then 0.96 else 1 end;
+create macro fx(currency) as case currency when 'USD' then 1.1 when 'GBP' then 0.87 when 'CHF' then 0.96
+    else 1 end;
 create macro messy(email, k, purpose) as
     pick([upper(email), ' ' || email || '  ', upper(email[1]) || email[2:]], k, purpose);
+create macro city_of(place) as getvariable('cities')[1 + place::int];
 create macro lines(txt) as table
     select row_number() over () as n, string_split(line, '|') as c
     from (select unnest(string_split(trim(txt, chr(10)), chr(10))) as line);
@@ -139,19 +147,18 @@ SHARED = {
     "days": """
     select day, (sum(weight) over (order by day) - weight) / sum(weight) over () as p
     from (
-        select day, round(1000 * season(day) * (1 + 2 * (day - first_day()) / (as_of() - first_day())))::bigint
-            as weight
+        select day, (1000 * season(day) * (1 + 2 * (day - first_day()) / span()))::bigint as weight
         from (select unnest(generate_series(first_day(), as_of(), interval 1 day))::date as day)
     )""",
     "products": """
     select *, row_number() over (order by price, product_id) - 1 as price_rank
     from (
-        select number('P', row_number() over (order by n, i), 3) as product_id, c[1] as category, c[2] as brand,
-            c[2] || ' ' || split_part(item, '=', 1) as product_name, split_part(item, '=', 2)::double as price,
-            try_cast(c[3] as integer) as replacement_cycle_days
+        select number('P', row_number() over (order by n, i), 3) as product_id, c[1] as category,
+            c[2] as brand, c[2] || ' ' || split_part(item, '=', 1) as product_name,
+            split_part(item, '=', 2)::double as price, try_cast(c[3] as integer) as replacement_cycle_days
         from (
-            select *, unnest(string_split(c[4], ';')) as item, generate_subscripts(string_split(c[4], ';'), 1) as i
-            from lines(getvariable('products'))
+            select n, c, unnest(items) as item, generate_subscripts(items, 1) as i
+            from (select *, string_split(c[4], ';') as items from lines(getvariable('products')))
         )
     )""",
     "places": """
@@ -183,8 +190,8 @@ SHARED = {
                 created_at + seconds(epoch(age) * (0.5 + u(no, 'deleted') / 2)), null) as deleted_at,
             kind = 'guest' or kind = 'registered' and u(no, 'buys') < 0.53 as is_buyer,
             kind = 'app_only' or kind = 'registered' and u(no, 'app') < 0.6 as has_app,
-            (expo(no, 'rate') + expo(no, 'rate 2')) * if(kind = 'guest', 0.005, 0.1) as weekly_orders,
-            if(u(no, 'never back') < 0.3, 0, 6 + expo(no, 'life') * 70) as life,
+            expo(no, 'rate') * if(kind = 'guest', 0.01, 0.2) as weekly_orders,
+            if(u(no, 'never back') < 0.32, 0, 4 + expo(no, 'life') * 100) as life,
             if(life > 0 and u(no, 'pauses') < 0.15, 24 + floor(28 * u(no, 'pause'))::int, 0) as pause,
             1.5 * exp(0.4 * normal(who, 'taste')) as taste,
             if(u(no, 'first order') < 0.7, created_at + seconds(60 + 2000 * u(no, 'first')),
@@ -199,22 +206,22 @@ SHARED = {
             when at_reception then 'reception@river-offices.example.com'
             else coalesce(nullif(regexp_replace(translate(lower(strip_accents(first_name)), 'łøß', 'los'),
                 '[^a-z]', '', 'g'), ''), 'hello') || pick(['.', '_', ''], who, 'dot') || who || '@example.'
-                || pick(['com', 'com', 'net', 'org'], who, 'domain') end as email,
+                || word('com com net org', who, 'domain') end as email,
         if(kind = 'registered' and u(who, 'phone') < 0.7, case country
-            when 'DE' then ['+493023125', '+496990009', '+494066969', '+492214710', '+498999998'][1 + who // 1000 % 5]
-                || lpad((who % 1000)::varchar, 3, '0')
-            when 'FR' then ['+3363998', '+3319900', '+3326191', '+3335301'][1 + who // 10000 % 4]
-                || lpad((who % 10000)::varchar, 4, '0')
-            when 'GB' then ['+447700900', '+442079460', '+441314960', '+441614960'][1 + who // 1000 % 4]
-                || lpad((who % 1000)::varchar, 3, '0')
-            when 'US' then '+1' || [212, 303, 206, 312, 415, 617, 503, 702, 720, 360][1 + who // 100 % 10]
-                || '55501' || lpad((who % 100)::varchar, 2, '0') end, null) as phone
+            when 'DE' then number(nth('+493023125 +496990009 +494066969 +492214710 +498999998', who // 1000),
+                who % 1000, 3)
+            when 'FR' then number(nth('+3363998 +3319900 +3326191 +3335301', who // 10000), who % 10000, 4)
+            when 'GB' then number(nth('+447700900 +442079460 +441314960 +441614960', who // 1000),
+                who % 1000, 3)
+            when 'US' then number('+1' || nth('212 303 206 312 415 617 503 702 720', who // 100) || '55501',
+                who % 100, 2)
+            end, null) as phone
     from described""",
     "app_users": """
     select a.* replace (coalesce(other.email, a.email) as email), number('u', a.no, 7) as user_id
     from (
         select no, kind, who, email, place, city, region, country, utc_offset, gone_at,
-            if(kind = 'registered' and (no % 89 = 0 or u(no, 'login') < 0.7), customer_id, null) as customer_id,
+            if(kind <> 'app_only' and (no % 89 = 0 or u(no, 'id') < 0.7), customer_id, null) as customer_id,
             if(kind = 'app_only' or u(no, 'app at once') < 0.6, p.created_at + interval 4 minute,
                 later(p.created_at, no, 'app', 50)) as created_at
         from people as p where has_app
@@ -234,7 +241,7 @@ SHARED = {
         from (
             select no, week, utc_offset, (no * 1000 + week) * 100 + unnest(range(least(50,
                 arrivals(no * 1000 + week, 'orders', weekly_orders * season(week_start(week)))))) as k
-            from weeks where pause = 0 or week not between pause_from and pause_from + pause
+            from weeks where life > 0 and (pause = 0 or week not between pause_from and pause_from + pause)
         )
     ),
     numbered as (
@@ -242,53 +249,55 @@ SHARED = {
         from moments inner join people using (no) where ordered_at >= first_order_at and ordered_at < gone_at
     )
     select order_no, no, kind, customer_id, email, currency, time_zone, has_app, taste, weekly_orders,
-        if(order_no % 1999 = 11, end_at() + to_hours(5 + order_no % 60), ordered_at) as ordered_at,
-        if(has_app, pick(['web', 'web', 'web', 'app', 'app', 'app', 'store', 'phone'], order_no, 'channel'),
-            pick(['web', 'web', 'web', 'web', 'web', 'store', 'store', 'phone'], order_no, 'channel')) as channel
+        if(order_no % 1499 = 11, end_at() + to_hours(5 + order_no % 60), ordered_at) as ordered_at,
+        if(has_app, word('web web web app app app store phone', order_no, 'channel'),
+            word('web web web web web store store phone', order_no, 'channel')) as channel
     from numbered inner join people using (no)""",
     "items": """
     select order_no, line, product_id,
-        if(price < 20, pick([1, 1, 1, 2, 2, 3, 4], k, 'quantity'), pick([1, 1, 1, 1, 1, 2], k, 'quantity')) as quantity,
-        if(order_no % 173 = 1, 0, round(price * fx(currency) * price_level, 1) - 0.05)::decimal(18, 2) as unit_price
+        pick(if(price < 20, [1, 1, 1, 2, 2, 3, 4], [1, 1, 1, 1, 1, 1, 2]), k, 'quantity') as quantity,
+        if(order_no % 173 = 1, 0, round(price * fx(currency) * rise, 1) - 0.05)::decimal(18, 2) as unit_price
     from (
         select *, order_no * 10 + line as k, product_rank(k, taste) as price_rank
         from (
-            select order_no, currency, taste, 1 + 0.03 * (year(ordered_at) - year(first_day())) as price_level,
+            select order_no, currency, taste, 1 + 0.03 * (year(ordered_at) - year(first_day())) as rise,
                 unnest(range(1, 2 + least(7, arrivals(order_no, 'lines', 1.3)))) as line
             from purchases
         )
     ) inner join products using (price_rank)""",
     "orders": """
-    select o.*, gross, first_product, if(order_no % 1999 = 5, 'XXX', currency) as paid_in,
-        if(u(order_no, 'discount') < 0.15, round(gross * pick([0.05, 0.1, 0.1, 0.15, 0.2], order_no, 'percent'), 2), 0
+    select o.*, gross, first_product, if(order_no % 1499 = 5, 'XXX', currency) as paid_in,
+        (gross * if(u(order_no, 'discount') < 0.15, pick([0.05, 0.1, 0.1, 0.15, 0.2], order_no, 'percent'), 0)
             )::decimal(18, 2) as discount,
-        case when u(order_no, 'cancelled') < 0.04 then pick(['cancelled', 'cancelled', 'Canceled'], order_no, 'l')
+        case when u(order_no, 'cancelled') < 0.04 then word('cancelled cancelled Canceled', order_no, 'l')
             when order_no % 997 = 5 then 'on_hold'
             when ordered_at > end_at() - interval 3 day then 'processing'
             when channel = 'store' then 'completed' else 'delivered' end as status,
         greatest(ordered_at, least(end_at(), later(ordered_at, order_no, 'update',
             case when order_no % 101 = 0 then 40 when channel = 'store' then 0.01 else 2 end))) as updated_at,
-        kind = 'registered' and (u(order_no, 'guest') > 0.03 or channel = 'store' or email is null) as signed_in
+        kind <> 'guest' and (u(order_no, 'guest') > 0.03 or channel = 'store' or email is null) as signed_in
     from purchases as o
     inner join (
-        select order_no, sum(quantity * unit_price)::decimal(18, 2) as gross, min_by(product_id, line) as first_product
+        select order_no, sum(quantity * unit_price)::decimal(18, 2) as gross,
+            min_by(product_id, line) as first_product
         from items group by order_no
     ) using (order_no)""",
     # tail: 2 ends in a checkout, 1 in a filled cart, 0 in neither
     "sessions": """
     with visits as (
-        select no, utc_offset, week, (no * 1000 + week) * 100 + unnest(range(least(99, arrivals(no * 1000 + week,
-            'visits', 0.36 * expo(no, 'visit rate') * (0.5 + season(week_start(week)) / 2))))) as k
+        select no, utc_offset, week, (no * 1000 + week) * 100 + unnest(range(least(99, arrivals(
+            no * 1000 + week, 'visits', rate * (0.5 + season(week_start(week)) / 2))))) as k
         from (
-            select no, utc_offset, unnest(range(week_of(created_at),
-                least(week_of(gone_at), week_of(created_at) + 2 + floor(45 * expo(no, 'app life'))::int) + 1)) as week
+            select no, utc_offset, 0.36 * expo(no, 'visit rate') as rate, week_of(created_at) as joined,
+                joined + floor(45 * expo(no, 'app life'))::int as left_off,
+                unnest(range(joined, least(week_of(gone_at), left_off) + 1)) as week
             from app_users
         )
     ),
     timed as (
         select no, k, if(u(k, 'kind') < 0.55, 'weather', 'shop') as kind,
             week_start(week) + week_day(k, 'visit day') + clock(k, 'visit', utc_offset) as started_at,
-            case when kind = 'weather' or u(k, 'tail') > 0.2 then 0 when u(k, 'tail') > 0.06 then 1 else 2 end as tail,
+            if(kind = 'weather' or u(k, 'tail') > 0.2, 0, if(u(k, 'tail') > 0.06, 1, 2)) as tail,
             2 + tail + least(30, arrivals(k, 'length', if(kind = 'weather', 2.5, 5))) as length
         from visits
         union all by name
@@ -300,7 +309,8 @@ SHARED = {
             4 + least(20, arrivals(order_no, 'length', 4)) as length,
             ordered_at - to_seconds(60 + 30 * length) as started_at, first_product as product_id
         from orders
-        where has_app and signed_in and channel in ('web', 'app') and ordered_at < end_at() and u(order_no, 'seen') < 0.92
+        where has_app and signed_in and channel in ('web', 'app') and u(order_no, 'seen') < 0.92
+            and ordered_at < end_at()
     )
     select t.* exclude (k), place, row_number() over (order by (started_at
         + seconds(if(u(k, 'late') < 0.03, 432000 * u(k, 'delay'), 0)))::date, hash(k), k) as session_no
@@ -308,8 +318,8 @@ SHARED = {
     where started_at >= created_at and started_at < gone_at - interval 1 hour""",
     # a contact opts in at sign-up, leaves or not, returns or not; a spell is a time in which mail may be sent
     "contacts": """
-    select *, if(opts_in and u(no, 'leaves') < 0.3, later(opted_in_at, no, 'leaving', 400), null) as would_leave,
-        if(would_leave < stopped_at, would_leave, null) as left_at,
+    select *, if(u(no, 'leaves') < 0.3, later(opted_in_at, no, 'leaving', 400), null) as would_leave,
+        if(opts_in and would_leave < stopped_at, would_leave, null) as left_at,
         if(u(no, 'returns') < 0.25, later(left_at, no, 'returning', 60), null) as would_return,
         if(would_return < stopped_at, would_return, null) as returned_at
     from (
@@ -322,14 +332,15 @@ SHARED = {
             and (kind = 'subscriber' or u(no, 'contact') < if(kind = 'guest', 0.3, 0.9))
     )""",
     "spells": """
-    select no, 1 as spell, opted_in_at as from_at, coalesce(left_at, stopped_at) as to_at from contacts where opts_in
+    select no, 1 as spell, opted_in_at as from_at, coalesce(left_at, stopped_at) as to_at
+    from contacts where opts_in
     union all
     select no, 2, returned_at, stopped_at from contacts where returned_at is not null""",
     "broadcasts": """
     select *, row_number() over (order by sent_at, campaign_id) as n
     from (
-        select 'CMP-02' as campaign_id, 0.8 as share, (m + interval '4 days 9 hours')::timestamp as sent_at
-        from (select unnest(generate_series(date_trunc('month', first_day()), as_of(), interval 1 month)) as m)
+        select 'CMP-02' as campaign_id, 0.8 as share, unnest(generate_series(
+            date_trunc('month', first_day()) + to_hours(105), as_of(), interval 1 month)) as sent_at
         union all
         select unnest(['CMP-03', 'CMP-04']), 0.9,
             unnest([make_timestamp(y, 11, 24, 7, 0, 0), make_timestamp(y, 3, 21, 8, 30, 0)])
@@ -339,7 +350,7 @@ SHARED = {
     # CMP-07 fell silent half-way, though it is called always-on
     "messages": """
     with triggers as (
-        select no, from_at + to_days(unnest([0, 3, 8])) + interval 30 minute as sent_at, 'CMP-01' as campaign_id
+        select no, from_at + to_days(unnest([0, 3, 8])) + interval 1 hour as sent_at, 'CMP-01' as campaign_id
         from spells where spell = 1
         union all
         select no, started_at + interval 4 hour, 'CMP-05' from sessions where kind = 'shop' and tail > 0
@@ -347,7 +358,7 @@ SHARED = {
         select no, ordered_at + interval 12 day, 'CMP-06' from orders where u(order_no, 'ask') < 0.6
         union all
         select no, ordered_at + interval 42 day, 'CMP-07' from orders
-        where ordered_at < first_day() + ((as_of() - first_day()) // 2)::int
+        where ordered_at < first_day() + (span() // 2)::int
         union all
         select no, max(ordered_at) + to_days(unnest([150, 171])), 'CMP-08' from orders group by no
     ),
@@ -359,16 +370,27 @@ SHARED = {
         from spells inner join broadcasts on sent_at >= from_at and sent_at < to_at - interval 30 minute
         where u(no * 1000 + n, 'targeted') < share
     ),
-    fates as (
-        select *, row_number() over (order by sent_at, no, campaign_id) as m, u(m, 'fate') < 0.003 as is_hard,
+    sent as (
+        select *, row_number() over (order by sent_at, no, campaign_id) as m
+        from wanted where sent_at < end_at() - interval 1 hour
+    ),
+    delivered as (
+        select *, u(m, 'fate') < 0.003 as is_hard,
             if(u(m, 'fate') < 0.01, sent_at + interval 20 second, null) as bounced_at,
-            if(bounced_at is null, sent_at + seconds(2 + 90 * u(m, 'delivery')), null) as delivered_at,
-            if(u(m, 'open') < 0.06 + 0.6 * pow(u(no, 'attention'), 2), later(delivered_at, m, 'opened', 0.4), null) as o,
-            if(o < end_at(), o, null) as opened_at,
+            if(u(m, 'fate') < 0.01, null, sent_at + seconds(2 + 90 * u(m, 'delivery'))) as delivered_at
+        from sent
+    ),
+    opened as (
+        select *, if(u(m, 'open') < 0.06 + 0.6 * pow(u(no, 'attention'), 2),
+                later(delivered_at, m, 'opened', 0.4), null) as opened_at
+        from delivered
+    ),
+    fates as (
+        select * replace (if(opened_at < end_at(), opened_at, null) as opened_at),
             if(u(m, 'click') < 0.15, opened_at + seconds(4 + 200 * u(m, 'clicked')), null) as clicked_at,
             if(u(m, 'leave') < 0.012, opened_at + seconds(9 + 600 * u(m, 'left')), null) as unsubscribed_at,
-            if(u(m, 'complain') < 0.002, opened_at + seconds(9 + 600 * u(m, 'complained')), null) as complained_at
-        from wanted where sent_at < end_at() - interval 1 hour
+            if(u(m, 'complain') < 0.002, opened_at + interval 77 second, null) as complained_at
+        from opened
     ),
     stops as (
         select no, min(unsubscribed_at) filter (spell = 1) as first_stop,
@@ -376,58 +398,63 @@ SHARED = {
             min(coalesce(complained_at, if(is_hard, bounced_at, null))) as last_stop
         from fates where is_hard or unsubscribed_at is not null or complained_at is not null group by no
     )
-    select f.* exclude (o), email
+    select f.*, email
     from fates as f inner join contacts using (no) left join stops using (no)
     where sent_at < coalesce(least(if(spell = 1, first_stop, second_stop), last_stop), end_at())""",
     "referred": """
     select c.no, b.customer_id as referrer
     from (
-        select no, sum(is_buyer::int) over (order by no) - is_buyer::int as n from people where kind = 'registered'
+        select no, sum(is_buyer::int) over (order by no) - is_buyer::int as n
+        from people where kind = 'registered'
     ) as c
     inner join (
-        select customer_id, row_number() over (order by no) as n from people where is_buyer and kind = 'registered'
+        select customer_id, row_number() over (order by no) as n
+        from people where kind = 'registered' and is_buyer
     ) as b on b.n = 1 + floor(c.n * u(c.no, 'referrer'))
     where c.n > 0 and u(c.no, 'referred') < 0.06""",
 }
 
-# The raw tables, as DESIGN says. Each ends in an order that is total up to equal rows: so the bytes are the same.
+# The raw tables. Each is ordered, totally up to equal rows: so the bytes are the same, whatever the threads.
 TABLES = {
     "shop/customers": """
-    select if(no % 601 = 0, null, customer_id) as customer_id, if(who = no, email, messy(email, no, 'case')) as email,
-        phone, first_name, last_name, coalesce(m.country, p.country) as country, coalesce(m.region, p.region) as region,
+    select if(no % 601 = 0, null, customer_id) as customer_id,
+        if(who = no, email, messy(email, no, 'case')) as email, phone, first_name, last_name,
+        coalesce(m.country, p.country) as country, coalesce(m.region, p.region) as region,
         coalesce(m.city, p.city) as city, p.language, coalesce(m.time_zone, p.time_zone) as time_zone,
-        if(referrer is null, pick(['organic', 'organic', 'paid_search', 'paid_search', 'social', 'affiliate', 'store'],
-            no, 'source'), 'referral') as acquisition_channel, referrer as referred_by_customer_id,
-        berlin(created_at) as created_at, berlin(if(version = 1, created_at + seconds(epoch(age) * u(no, 'moved on')),
-            coalesce(deleted_at, created_at))) as updated_at, berlin(deleted_at) as deleted_at
+        if(referrer is null, word('organic organic paid_search paid_search social affiliate store', no, 'by'),
+            'referral') as acquisition_channel, referrer as referred_by_customer_id,
+        berlin(created_at) as created_at,
+        berlin(if(version = 1, created_at + seconds(epoch(age) * u(no, 'move')),
+            coalesce(deleted_at, created_at))) as updated_at,
+        berlin(deleted_at) as deleted_at
     from (
-        select *, unnest(case when no % 199 = 7 then [0, 0] when no % 31 = 0 then [0, 1] else [0] end) as version
+        select *, unnest(if(no % 199 = 7, [0, 0], if(no % 31 = 0, [0, 1], [0]))) as version
         from people where kind = 'registered'
     ) as p
     left join referred using (no)
     left join places as m on p.version = 1 and m.place = floor(100 * u(no, 'moved'))
     order by updated_at::date, hash(no), version""",
     "shop/orders": """
-    select if(order_no % 1999 = 9, null, number('O', order_no, 8)) as order_id,
+    select if(order_no % 1499 = 9, null, number('O', order_no, 8)) as order_id,
         if(signed_in, customer_id, null) as customer_id,
         case when kind = 'guest' and channel = 'store' and u(order_no, 'anonymous') < 0.4 then null
             when signed_in and u(order_no, 'e-mail') < 0.15 then null
             when not signed_in and u(order_no, 'e-mail') < 0.5 then messy(email, order_no, 'case')
             else email end as email,
-        case when order_no % 1999 = 3 then 'not available'
+        case when order_no % 1499 = 3 then 'not available'
             when channel = 'store' then strftime(berlin(ordered_at), '%Y-%m-%d %H:%M:%S')
             when u(order_no, 'zulu') < 0.1 then strftime(ordered_at, '%Y-%m-%dT%H:%M:%SZ')
             else with_offset(ordered_at, wall_clock(ordered_at, time_zone)) end as ordered_at,
         if(version = 0, 'processing', status) as status, paid_in as currency,
-        if(order_no % 1999 = 7, 'n/a', gross::varchar) as gross_amount, discount::varchar as discount_amount,
+        if(order_no % 1499 = 7, 'n/a', gross::varchar) as gross_amount, discount::varchar as discount_amount,
         channel as order_channel,
         if(channel = 'store' or u(order_no, 'pickup') < 0.12, 'pickup', 'delivery') as fulfilment_channel,
-        if(discount > 0 and u(order_no, 'coupon') < 0.8, pick(['HELLO10', 'TRAIL15', 'FRIENDS', 'BEANS5', 'COMEBACK'],
-            order_no, 'code'), null) as coupon_code, u(order_no, 'test') < 0.004 as is_test,
+        if(discount > 0 and u(order_no, 'coupon') < 0.8,
+            word('HELLO10 TRAIL15 FRIENDS BEANS5 COMEBACK', order_no, 'code'), null) as coupon_code,
+        u(order_no, 'test') < 0.004 as is_test,
         utc(if(version = 0, o.ordered_at + interval 1 minute, o.updated_at)) as updated_at
     from (
-        select *, unnest(case when order_no % 211 = 7 then [1, 1] when order_no % 29 = 0 then [0, 1] else [1] end)
-            as version
+        select *, unnest(if(order_no % 211 = 7, [1, 1], if(order_no % 29 = 0, [0, 1], [1]))) as version
         from orders
     ) as o
     order by updated_at::date, hash(order_no), version""",
@@ -438,23 +465,25 @@ TABLES = {
     select number('R', order_no, 8) as refund_id, number('O', order_no, 8) as order_id, refunded_at, amount
     from (
         select order_no, unnest(range(if(order_no % 53 = 1, 2, 1))) as copy,
-            if(order_no % 1999 = 17, as_of() + 2 + (order_no % 9)::int,
+            if(order_no % 1499 = 17, as_of() + 2 + (order_no % 9)::int,
                 later(ordered_at + interval 3 day, order_no, 'refund', 14)::date) as refunded_at,
             if(u(order_no, 'full') < 0.45, gross - discount,
                 round((gross - discount) * (0.2 + 0.6 * u(order_no, 'part')), 2))::decimal(18, 2) as amount
         from orders
         where status in ('delivered', 'completed') and gross > 0
-            and (u(order_no, 'refunded') < 0.06 or order_no % 1999 = 17)
+            and (u(order_no, 'refunded') < 0.06 or order_no % 1499 = 17)
     )
-    where refunded_at <= as_of() or order_no % 1999 = 17
+    where refunded_at <= as_of() or order_no % 1499 = 17
     order by refunded_at, order_no""",
     "shop/products": """
-    select product_id, product_name, category, brand, replacement_cycle_days from products order by product_id""",
+    select product_id, product_name, category, brand, replacement_cycle_days
+    from products order by product_id""",
     "shop/referrals": """
     select number('F', n, 8) as referral_id, * exclude (n)
     from (
         select no as n, referrer as referrer_customer_id, email as referee_email,
-            utc(created_at - seconds(3600 + 800000 * u(no, 'invited'))) as invited_at, utc(created_at) as signed_up_at
+            utc(created_at - seconds(3600 + 800000 * u(no, 'invited'))) as invited_at,
+            utc(created_at) as signed_up_at
         from referred inner join people using (no) where email is not null
         union all
         select 2 * size() + no, customer_id, 'friend' || no || '@example.net', utc(invited_at), null
@@ -464,19 +493,19 @@ TABLES = {
     order by n""",
     "shop/feedback": """
     select number('K', order_no, 8) as feedback_id, customer_id, feedback as kind, score::int as score,
-        berlin(at_time) as submitted_at
+        berlin(given_at) as submitted_at
     from (
-        select order_no, customer_id, u(order_no, 'feedback') as f, later(ordered_at + interval 1 day, order_no, 'f', 6)
-            as at_time, case when f < 0.05 then 'csat' when f < 0.08 then 'review' else 'nps' end as feedback,
-            if(f < 0.08, pick([5, 5, 5, 5, 4, 4, 4, 3, 2, 1], order_no, 'stars'),
-                least(10, pick([10, 9, 9, 8, 8, 8, 7, 7, 6, 5, 3, 0], order_no, 'nps') + (weekly_orders > 0.3)::int))
-                as score
-        from orders where signed_in and status in ('delivered', 'completed')
+        select *, later(ordered_at + interval 1 day, order_no, 'feedback time', 6) as given_at,
+            case when chance < 0.05 then 'csat' when chance < 0.08 then 'review' else 'nps' end as feedback,
+            if(feedback = 'nps', least(10, pick([10, 9, 9, 8, 8, 8, 7, 7, 6, 5, 3, 0], order_no, 'score')
+                + (weekly_orders > 0.3)::int), pick([5, 5, 5, 5, 4, 4, 3, 2, 1], order_no, 'score')) as score
+        from (select *, u(order_no, 'feedback') as chance from orders)
+        where chance < 0.13 and signed_in and status in ('delivered', 'completed')
     )
-    where f < 0.13 and at_time < end_at() order by order_no""",
+    where given_at < end_at() order by order_no""",
     "app/users": """
-    select user_id, customer_id, email, city as default_city, region as default_region, country as default_country,
-        utc(created_at) as created_at
+    select user_id, customer_id, email, city as default_city, region as default_region,
+        country as default_country, utc(created_at) as created_at
     from app_users order by user_id""",
     # the sort carries numbers only, text is made after it: half the memory
     "app/events": """
@@ -484,9 +513,9 @@ TABLES = {
         utc(if(session_no = 500 and i = 0, timestamp '2099-01-01',
             if(session_no % 4001 = 7, end_at() + interval 9 hour, started_at)
             + to_seconds(i * 30 + floor(25 * u(k, 'second'))::int))) as occurred_at,
-        pick(['ios', 'ios', 'android', 'android', 'web'], no, 'platform') as platform,
-        case when event_name in ('location_searched', 'location_added') then pick(getvariable('cities'), k, 'city')
-            when event_name in ('app_opened', 'feature_used') then getvariable('cities')[1 + place] end as city,
+        word('ios ios android android web', no, 'platform') as platform,
+        case when event_name like 'location%' then city_of(floor(100 * u(k, 'city')))
+            when event_name in ('app_opened', 'feature_used') then city_of(place) end as city,
         case when event_name not in ('product_viewed', 'product_added_to_cart', 'checkout_started') then null
             when event_name <> 'product_viewed' or u(k, 'wanted') < 0.4
                 then coalesce(product_id, number('P', 1 + product_rank(session_no, 1.4)::int, 3))
@@ -494,89 +523,90 @@ TABLES = {
     from (
         select *, session_no * 64 + i as k, number('s', session_no, 8) as session_id,
             case when i = 0 then 'app_opened'
-                when kind = 'onboarding' then if(i = length - 1, 'location_added', 'onboarding_step_completed')
+                when kind = 'onboarding' and i < length - 1 then 'onboarding_step_completed'
+                when kind = 'onboarding' then 'location_added'
                 when tail = 2 and i = length - 1 then 'checkout_started'
                 when tail > 0 and i = length - tail then 'product_added_to_cart'
                 when u(k, 'odd') < 0.003 then 'widget_resized'
                 when kind = 'weather' and u(k, 'odd') > 0.985 then 'location_added'
-                when kind = 'weather' then pick(['screen_viewed', 'screen_viewed', 'location_searched', 'feature_used'],
-                    k, 'name')
-                else pick(['product_viewed', 'product_viewed', 'product_viewed', 'screen_viewed', 'feature_used'],
-                    k, 'name') end as event_name
+                when kind = 'weather'
+                    then word('screen_viewed screen_viewed location_searched feature_used', k, 'name')
+                else word('product_viewed product_viewed screen_viewed feature_used', k, 'name')
+                end as event_name
         from (
-            select *, unnest(if(session_no % 307 = 3, list_append(range(length), length - 1), range(length))) as i
+            select *, unnest(range(length) || if(session_no % 307 = 3, [length - 1], [])) as i
             from sessions order by session_no, i
         )
     )""",
     "esp/contacts": """
     select number('K', no, 7) as contact_id, email,
-        if(kind = 'registered' and u(no, 'linked') < 0.9, customer_id, null) as customer_id, utc(created_at) as created_at
+        if(kind = 'registered' and u(no, 'linked') < 0.9, customer_id, null) as customer_id,
+        utc(created_at) as created_at
     from contacts order by no""",
     "esp/consents": """
-    with said as (
-        select no, email, 'email' as channel, if(opts_in, 'opted_in', 'opted_out') as status,
-            if(kind = 'registered', 'signup_form', 'newsletter_form') as source, opted_in_at as changed_at
+    with said(no, email, phone, user_id, channel, source, status, changed_at) as (
+        select no, email, null, null, 'email', if(kind = 'registered', 'signup_form', 'newsletter_form'),
+            if(opts_in, 'opted_in', 'opted_out'), opted_in_at
         from contacts where opts_in or u(no, 'silent') < 0.5
-        union all by name
-        select no, email, 'email' as channel, 'preference_center' as source, left_at as changed_at,
-            unnest(if(no % 23 = 1, ['opted_out', 'opted_in'], ['opted_out'])) as status
+        union all
+        select no, email, null, null, 'email', 'preference_center',
+            unnest(if(no % 23 = 1, ['opted_out', 'opted_in'], ['opted_out'])), left_at
         from contacts where left_at is not null
-        union all by name
-        select no, email, 'email' as channel, 'opted_in' as status, 'checkout' as source, returned_at as changed_at
+        union all
+        select no, email, null, null, 'email', 'checkout', 'opted_in', returned_at
         from contacts where returned_at is not null
-        union all by name
-        select no, email, 'email' as channel, 'opted_out' as status, 'unsubscribe_link' as source,
-            unsubscribed_at as changed_at
+        union all
+        select no, email, null, null, 'email', 'unsubscribe_link', 'opted_out', unsubscribed_at
         from messages where unsubscribed_at is not null
-        union all by name
-        select no, email, 'email' as channel, if(no % 2 = 0, 'opted_out', 'opted_in') as status,
-            'preference_center' as source, end_at() + to_hours(7 + no % 90) as changed_at
+        union all
+        select no, email, null, null, 'email', 'support', if(no % 2 = 0, 'opted_out', 'opted_in'),
+            end_at() + to_hours(7 + no % 90)
         from contacts where no % 149 = 4
-        union all by name
-        select no, email, 'ads' as channel, unnest(['opted_in', 'opted_out']) as status, 'cookie_banner' as source,
-            unnest([created_at, later(created_at, no, 'ads out', 900)]) as changed_at
+        union all
+        select no, email, null, null, 'ads', 'cookie_banner', unnest(['opted_in', 'opted_out']),
+            unnest([created_at, later(created_at, no, 'ads out', 900)])
         from contacts where u(no, 'ads') < 0.45
-        union all by name
-        select no, phone, 'sms' as channel, unnest(['opted_in', 'opted_out']) as status, 'checkout' as source,
-            unnest([created_at, later(created_at, no, 'sms out', 1500)]) as changed_at
+        union all
+        select no, null, phone, null, 'sms', 'checkout', unnest(['opted_in', 'opted_out']),
+            unnest([created_at, later(created_at, no, 'sms out', 1500)])
         from people where phone is not null and u(no, 'sms') < 0.55
-        union all by name
-        select no, user_id, 'push' as channel, unnest(['opted_in', 'opted_out']) as status, 'app_settings' as source,
-            unnest([created_at, later(created_at, no, 'push out', 1500)]) as changed_at
+        union all
+        select no, null, null, user_id, 'push', 'app_settings', unnest(['opted_in', 'opted_out']),
+            unnest([created_at, later(created_at, no, 'push out', 1500)])
         from app_users where u(no, 'push') < 0.65
     )
-    select if(u(no, 'consent case') < 0.08, messy(email, no, 'consent'), email) as email, phone, user_id, channel,
+    select if(u(no, 'typed') < 0.08, messy(email, no, 'typed so'), email) as email, phone, user_id, channel,
         status, source, utc(changed_at) as changed_at
-    from said where changed_at < end_at() or source = 'preference_center'
+    from said where changed_at < end_at() or source in ('support', 'unsubscribe_link')
     order by said.changed_at::date, hash(no), channel, said.changed_at, status, source""",
     "esp/suppressions": """
-    with stopped as (
-        select no, email, 'email' as channel, 'complaint' as reason, complained_at as suppressed_at
+    with stopped(no, email, phone, user_id, channel, reason, suppressed_at) as (
+        select no, email, null, null, 'email', 'complaint', complained_at
         from messages where complained_at is not null
-        union all by name
-        select no, email, 'email' as channel, 'hard_bounce' as reason, bounced_at as suppressed_at
-        from messages where is_hard
-        union all by name
-        select no, email, 'unsubscribed' as reason, blocked_at as suppressed_at
+        union all
+        select no, email, null, null, 'email', 'hard_bounce', bounced_at from messages where is_hard
+        union all
+        select no, email, null, null, null, 'unsubscribed', blocked_at
         from contacts where blocked_at is not null
-        union all by name
-        select no, email, 'erased' as reason, deleted_at + interval 2 hour as suppressed_at
-        from people where deleted_at is not null and email is not null and not at_reception and no // 127 % 2 = 1
-        union all by name
-        select no, user_id, 'erased' as reason, created_at + seconds(epoch(end_at() - created_at) / 2) as suppressed_at
+        union all
+        select no, email, null, null, null, 'erased', deleted_at + interval 2 hour
+        from people where deleted_at is not null and email > '' and not at_reception and no // 127 % 2 = 1
+        union all
+        select no, null, null, user_id, null, 'erased', created_at + seconds(epoch(gone_at - created_at) / 2)
         from app_users where no = (select min(no) from app_users where kind = 'app_only')
-        union all by name
-        select no, phone, 'sms' as channel, 'unsubscribed' as reason, created_at + seconds(epoch(age) / 3) as suppressed_at
+        union all
+        select no, null, phone, null, 'sms', 'unsubscribed', created_at + seconds(epoch(age) / 3)
         from people where phone is not null and no % 151 = 3
     )
     select email, phone, user_id, channel, reason, utc(suppressed_at) as suppressed_at
     from stopped order by no, stopped.suppressed_at, reason""",
     "esp/campaigns": """
     select c[1] as campaign_id, c[2] as campaign_name, c[3] as stage, c[4] as channel, c[5] as activity,
-        c[6] as campaign_type, c[7]::boolean as is_always_on, c[8] as goal_metric, c[9]::decimal(18, 2) as cost,
-        c[10] as currency, coalesce(first_sent, first_day() + (span * c[11]::double)::int) as started_at,
-        coalesce(last_sent, first_day() + (span * try_cast(c[12] as double))::int) as ended_at
-    from (select *, as_of() - first_day() as span from lines(getvariable('campaigns')))
+        c[6] as campaign_type, c[7]::boolean as is_always_on, c[8] as goal_metric,
+        c[9]::decimal(18, 2) as cost, c[10] as currency,
+        coalesce(first_sent, first_day() + (span() * c[11]::double)::int) as started_at,
+        coalesce(last_sent, first_day() + (span() * try_cast(c[12] as double))::int) as ended_at
+    from lines(getvariable('campaigns'))
     left join (
         select campaign_id, min(sent_at)::date as first_sent, max(sent_at)::date + 2 as last_sent
         from broadcasts where campaign_id <> 'CMP-02' group by campaign_id
@@ -585,11 +615,12 @@ TABLES = {
     "esp/messages": """
     select number('m', m, 9) as message_id, campaign_id, email, utc(sent_at) as sent_at,
         utc(delivered_at) as delivered_at, utc(opened_at) as opened_at, utc(clicked_at) as clicked_at,
-        utc(bounced_at) as bounced_at, utc(unsubscribed_at) as unsubscribed_at, utc(complained_at) as complained_at
+        utc(bounced_at) as bounced_at, utc(unsubscribed_at) as unsubscribed_at,
+        utc(complained_at) as complained_at
     from messages order by m""",
 }
 
-# id | name | stage | channel | activity | type | always on | goal | cost | currency | start, end as shares of the time
+# id | name | stage | channel | activity | type | always on | goal | cost | currency | start | end, as shares
 CAMPAIGNS = """
 CMP-01|Welcome, three mails|act|email|welcome_series|triggered|true|first_orders|2400|EUR|0|
 CMP-02|Monthly trail letter|engage|email|newsletter|broadcast|true|clicks|5200|EUR|0|
@@ -616,18 +647,25 @@ def date(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a date like 2026-01-31") from None
 
 
+def fail(message):
+    """End with one line on stderr."""
+    print(f"generate_demo_data.py: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}\n")
+        """Say what is wrong, without the usage."""
+        fail(message)
 
 
 def arguments():
     """The checked command line."""
     parser = Parser(description="Make demo raw data of a shop, an app and an ESP.")
     yesterday = dt.date.today() - dt.timedelta(days=1)
-    parser.add_argument("--customers", type=int, default=2000, help="registered customers, default %(default)s")
+    parser.add_argument("--customers", type=int, default=2000, help="registered ones, default %(default)s")
     parser.add_argument("--as-of", type=date, default=yesterday, help="last complete day, default yesterday")
     parser.add_argument("--years", type=int, default=3, help="length of the history, default %(default)s")
     parser.add_argument("--out", type=Path, default=Path("data/demo"), help="folder, default %(default)s")
@@ -635,23 +673,24 @@ def arguments():
     args = parser.parse_args()
     for name, low, high in (("customers", 100, 5_000_000), ("years", 1, 15)):
         if not low <= getattr(args, name) <= high:
-            parser.error(f"--{name} must be between {low} and {high}")
+            fail(f"--{name} must be between {low} and {high}")
     if not 2000 <= args.as_of.year <= 2090:
-        parser.error("--as-of must be between the years 2000 and 2090")
-    if foreign := not_ours(args.out):
-        parser.error(f"--out {args.out} is not a demo data folder (it has {foreign}), nothing was changed")
+        fail("--as-of must be between the years 2000 and 2090")
     return args
 
 
-def not_ours(out):
-    """The name of something in `out` that this script did not make, or None."""
+def refuse_foreign(out):
+    """End unless `out` is absent, empty or made by this script, to the last file."""
     if not out.exists():
-        return None
+        return
     if not out.is_dir() or out.is_symlink():
-        return "no folder of its own"
-    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink() or not path.is_dir()}
-    ours = {MARKER, *(f"{table}.parquet" for table in TABLES)} if MARKER in files else set()
-    return min(files - ours, default=None)
+        fail(f"--out {out} is a file or a link, nothing was changed")
+    found = list(out.rglob("*") if (out / MARKER).exists() else out.iterdir())
+    ours = {MARKER, *(f"{table}.parquet" for table in TABLES), *(table.split("/")[0] for table in TABLES)}
+    strangers = {path.relative_to(out).as_posix() for path in found} - ours
+    if strangers or (found and not (out / MARKER).exists()):
+        has = min(strangers, default=f"no {MARKER}")
+        fail(f"--out {out} is not a folder of demo data (it has {has}), nothing was changed")
 
 
 def generate(args, folder):
@@ -676,7 +715,8 @@ def generate(args, folder):
     for table, query in TABLES.items():
         start, path = monotonic(), folder / f"{table}.parquet"
         path.parent.mkdir(exist_ok=True)
-        rows = con.execute(f"copy ({query}) to '{path}' (format parquet, compression zstd)").fetchone()[0]
+        target = str(path).replace("'", "''")
+        rows = con.execute(f"copy ({query}) to '{target}' (format parquet, compression zstd)").fetchone()[0]
         print(f"{table:<18}{rows:>12,} rows {monotonic() - start:7.1f} s", flush=True)
         total += rows
     con.close()
@@ -686,20 +726,25 @@ def generate(args, folder):
 def main():
     """Generate beside --out, then swap the folders: --out is whole at any time."""
     args, start = arguments(), monotonic()
-    out = args.out.absolute()
+    out = args.out.resolve() if args.out.is_dir() and not args.out.is_symlink() else args.out.absolute()
+    refuse_foreign(out)
     new, old = (out.with_name(f".{out.name}.{word}-{os.getpid()}") for word in ("new", "old"))
     try:
         new.mkdir(parents=True)
         total = generate(args, new)
         shutil.rmtree(new / "spill", ignore_errors=True)
         (new / MARKER).write_text("Made by generate_demo_data.py, which may replace this folder.\n")
+        refuse_foreign(out)  # again, for what came while this was running
         if out.exists():
             out.rename(old)
         new.rename(out)
+    except OSError as error:
+        fail(error)
     finally:
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
-    print(f"{args.out}: {len(TABLES)} tables, {total:,} rows, as of {args.as_of}, {monotonic() - start:.1f} s")
+    seconds = monotonic() - start
+    print(f"{args.out}: {len(TABLES)} tables, {total:,} rows, as of {args.as_of}, {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ def main():
             return 0
         names = [column[0] for column in marts.description]
         day = dict(zip(names, today, strict=True))
-        print(f"\nAs of {day['metric_date']}: {day['users']:,} users, {day['active_users']:,} active in the last 30 days")
+        print(
+            f"\nAs of {day['metric_date']}: {day['users']:,} users, {day['active_users']:,} active in the last 30 days"
+        )
         for label, part, whole, rate in (
             ("customers", "customers", "users", "user_activation_rate"),
             ("repeat customers", "repeat_customers", "customers", "repeat_customer_rate"),

@@ -27,6 +27,16 @@ last_day as (
     inner join {{ ref('int_as_of') }} as as_of on metrics.metric_date = as_of.as_of_date
 )
 
-(select * from recomputed except select * from last_day)
-union all
-(select * from last_day except select * from recomputed)
+select recomputed.*
+from recomputed
+left join last_day
+    on
+        recomputed.users = last_day.users
+        and recomputed.customers = last_day.customers
+        and recomputed.repeat_customers = last_day.repeat_customers
+        and recomputed.loyal_customers = last_day.loyal_customers
+        and recomputed.active_users = last_day.active_users
+        and recomputed.user_activation_rate is not distinct from last_day.user_activation_rate
+        and recomputed.repeat_customer_rate is not distinct from last_day.repeat_customer_rate
+        and recomputed.loyal_customer_rate is not distinct from last_day.loyal_customer_rate
+where last_day.users is null

@@ -45,29 +45,30 @@ rfm as (
 ),
 
 pairs as (
-    select 'orders of customers' as figure, orders.orders_count as one, customers.orders_count as other from orders, customers
-    union all
-    select 'gross revenue of customers', orders.gross_revenue, customers.gross_revenue from orders, customers
-    union all
-    select 'customers with orders', orders.customers, customers.customers from orders, customers
-    union all
-    select 'orders of cohorts', orders.orders_count, cohorts.orders_count from orders, cohorts
-    union all
-    select 'gross revenue of cohorts', orders.gross_revenue, cohorts.gross_revenue from orders, cohorts
-    union all
-    select 'net revenue of cohorts', orders.net_revenue, cohorts.net_revenue from orders, cohorts
-    union all
-    select 'customers of cohorts', customers.customers, cohorts.customers from customers, cohorts
-    union all
-    select 'people of stages', customers.people, stages.people from customers, stages
-    union all
-    select 'gross revenue of stages', customers.gross_revenue, stages.gross_revenue from customers, stages
-    union all
-    select 'net revenue of stages', customers.net_revenue, stages.net_revenue from customers, stages
-    union all
-    select 'customers of the RFM grid', customers.customers, rfm.customers from customers, rfm
-    union all
-    select 'net revenue of the RFM grid', customers.net_revenue_of_customers, rfm.net_revenue from customers, rfm
+    select
+        listed.figure,
+        listed.one,
+        listed.other
+    from orders
+    cross join customers
+    cross join cohorts
+    cross join stages
+    cross join rfm
+    cross join lateral (
+        values
+        ('orders of customers', orders.orders_count, customers.orders_count),
+        ('gross revenue of customers', orders.gross_revenue, customers.gross_revenue),
+        ('customers with orders', orders.customers, customers.customers),
+        ('orders of cohorts', orders.orders_count, cohorts.orders_count),
+        ('gross revenue of cohorts', orders.gross_revenue, cohorts.gross_revenue),
+        ('net revenue of cohorts', orders.net_revenue, cohorts.net_revenue),
+        ('customers of cohorts', customers.customers, cohorts.customers),
+        ('people of stages', customers.people, stages.people),
+        ('gross revenue of stages', customers.gross_revenue, stages.gross_revenue),
+        ('net revenue of stages', customers.net_revenue, stages.net_revenue),
+        ('customers of the RFM grid', customers.customers, rfm.customers),
+        ('net revenue of the RFM grid', customers.net_revenue_of_customers, rfm.net_revenue)
+    ) as listed (figure, one, other)
 )
 
 select *

@@ -1,5 +1,5 @@
 with scores as (
-    select * from (values (1), (2), (3), (4), (5)) as listed (score)
+    select listed.score from (values (1), (2), (3), (4), (5)) as listed (score)
 )
 
 select

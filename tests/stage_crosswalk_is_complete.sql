@@ -1,8 +1,13 @@
+with frameworks as (
+    select distinct framework
+    from {{ ref('stage_crosswalk') }}
+)
+
 select
     stages.stage,
     frameworks.framework
 from {{ ref('lifecycle_stages') }} as stages
-cross join (select distinct crosswalk.framework from {{ ref('stage_crosswalk') }} as crosswalk) as frameworks
+cross join frameworks
 left join {{ ref('stage_crosswalk') }} as crosswalk
     on stages.stage = crosswalk.stage and frameworks.framework = crosswalk.framework
 where crosswalk.stage is null

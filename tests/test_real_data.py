@@ -19,8 +19,7 @@ RETAIL_AS_OF = date(2011, 12, 9)
 
 def references(folder, name):
     path = folder / name
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as lines:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
         return list(csv.DictReader(lines))
 
 

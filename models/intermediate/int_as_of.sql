@@ -21,11 +21,12 @@ business_days as (
 ),
 
 as_of as (
-    select coalesce(
-        {% if var('as_of_date') is not none %}cast('{{ var("as_of_date") }}' as date),{% endif %}
-        max(last_day),
-        {{ add_days(run_date(), -1) }}
-    ) as as_of_date
+    select
+        coalesce(
+            {{ "cast('" ~ var('as_of_date') ~ "' as date)" if var('as_of_date') is not none else 'null' }},
+            max(last_day),
+            {{ add_days(run_date(), -1) }}
+        ) as as_of_date
     from business_days
 ),
 

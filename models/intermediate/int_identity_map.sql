@@ -48,7 +48,7 @@ links as (
     where tokens.record_key != shared_tokens.hub
 ),
 
-edges as (
+edges as ( -- noqa: ST03
     select
         record_key as node,
         hub as neighbour
@@ -63,7 +63,7 @@ edges as (
 ),
 
 components as (
-    {{ connected_components('edges') }}
+    {{ connected_components('edges') }} -- noqa: PRS
 ),
 
 clustered as (

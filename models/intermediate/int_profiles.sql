@@ -42,7 +42,8 @@ described as (
             else '1'
         end
         || cast(coalesce(customers.updated_at, identity_map.created_at) as varchar)
-        || identity_map.record_key as precedence
+        || identity_map.record_key as precedence,
+        cast(identity_map.created_at as varchar) || identity_map.record_key as seniority
     from identity_map
     cross join as_of
     left join customers
@@ -55,9 +56,8 @@ profiles as (
     select
         person_id,
         coalesce(
-            min_by(source_id, cast(created_at as varchar) || record_key)
-                filter (where source not in ('app', 'esp') and source_id is not null),
-            min_by(source_id, cast(created_at as varchar) || record_key) filter (where source_id is not null)
+            min_by(source_id, seniority) filter (where source not in ('app', 'esp') and source_id is not null),
+            min_by(source_id, seniority) filter (where source_id is not null)
         ) as primary_customer_id,
         max_by(source_id, precedence) filter (where source = 'app') as app_user_id,
         {%- for attribute in [

@@ -22,7 +22,7 @@ block_reasons as (
 ),
 
 audiences as (
-    select * from (
+    select listed.audience from (
         values
         {%- for audience in audiences %}
         ('{{ audience }}'){{ ',' if not loop.last }}

@@ -78,11 +78,10 @@ activity as (
         member_windows.cohort_month,
         member_windows.window_index,
         count(*) as active_customers,
-        sum(case
-            when {{ add_days('member_windows.first_order_date', days ~ ' * (member_windows.window_index + 1) - 1') }}
-                <= as_of.as_of_date then 1
-            else 0
-        end) as active_mature
+        count_if(
+            {{ add_days('member_windows.first_order_date', days ~ ' * (member_windows.window_index + 1) - 1') }}
+            <= as_of.as_of_date
+        ) as active_mature
     from member_windows
     cross join as_of
     group by member_windows.cohort_month, member_windows.window_index

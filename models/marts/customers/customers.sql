@@ -30,10 +30,10 @@ customer_channels as (
 
 reachable as (
     select
-        person_id,
         {%- for channel in ['email', 'sms', 'push', 'ads'] %}
-        bool_or(channel = '{{ channel }}' and can_contact) as can_{{ channel }}{{ ',' if not loop.last }}
+        bool_or(channel = '{{ channel }}' and can_contact) as can_{{ channel }},
         {%- endfor %}
+        person_id
     from customer_channels
     group by person_id
 ),
@@ -41,14 +41,13 @@ reachable as (
 -- nothing that identifies an erased person leaves the intermediate layer
 shown_profiles as (
     select
-        profiles.person_id,
         {%- for attribute in [
             'primary_customer_id', 'app_user_id', 'email', 'phone', 'first_name', 'last_name', 'country', 'region',
             'city', 'language', 'time_zone', 'acquisition_channel',
         ] %}
-        case when erased_people.person_id is null then profiles.{{ attribute }} end as {{ attribute }}
-        {{- ',' if not loop.last }}
+        case when erased_people.person_id is null then profiles.{{ attribute }} end as {{ attribute }},
         {%- endfor %}
+        profiles.person_id
     from profiles
     left join erased_people on profiles.person_id = erased_people.person_id
 ),

@@ -5,13 +5,10 @@ with orders as (
 numbered as (
     select
         *,
-        case when person_id is not null
-            then row_number() over (partition by person_id order by ordered_at, order_id, source)
-        end as order_number,
-        case when person_id is not null
-            then order_date - lag(order_date) over (partition by person_id order by ordered_at, order_id, source)
-        end as days_since_previous_order
+        case when person_id is not null then row_number() over by_time end as order_number,
+        case when person_id is not null then order_date - lag(order_date) over by_time end as days_since_previous_order
     from orders
+    window by_time as (partition by person_id order by ordered_at, order_id, source)
 ),
 
 final as (

@@ -7,7 +7,7 @@ segments as (
 ),
 
 scores as (
-    select * from (values (1), (2), (3), (4), (5)) as listed (score)
+    select listed.score from (values (1), (2), (3), (4), (5)) as listed (score)
 ),
 
 cells as (

@@ -100,10 +100,10 @@ days as (
 
 running as (
     select
-        days.period_start as metric_date,
         {%- for metric in ['users', 'customers', 'repeat_customers', 'loyal_customers', 'active_users'] %}
-        cast(sum(coalesce(daily_changes.{{ metric }}, 0)) over so_far as bigint) as {{ metric }}{{ ',' if not loop.last }}
+        cast(sum(coalesce(daily_changes.{{ metric }}, 0)) over so_far as bigint) as {{ metric }},
         {%- endfor %}
+        days.period_start as metric_date
     from days
     left join daily_changes on days.period_start = daily_changes.changed_on
     window so_far as (order by days.period_start)

@@ -8,7 +8,7 @@ non_product_codes as (
 ),
 
 product_lines as (
-    select *
+    select lines.*
     from lines
     where
         stock_code is null

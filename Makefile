@@ -1,0 +1,59 @@
+# The two commands of the README are `make demo` and `make test`; `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+export LIFECYCLE_RAW ?= data/demo
+export LIFECYCLE_WAREHOUSE ?= warehouse/lifecycle.duckdb
+export LIFECYCLE_PUBLISHED ?= published/customer_lifecycle.duckdb
+export LIFECYCLE_STATE ?= state
+
+.PHONY: help demo build export daily test test-long lint clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/core ## make demo data, build and test every mart, publish, export, print the headlines
+	$(BIN)/python scripts/generate_demo_data.py --out data/demo
+	$(MAKE) build LIFECYCLE_RAW=data/demo
+	$(MAKE) export
+	@$(BIN)/python scripts/headlines.py
+	@echo "Audiences:      exports/"
+	@echo "Next:           . $(BIN)/activate && dbt build"
+
+build: .venv/core ## build and test the marts from LIFECYCLE_RAW, and publish them if all is green
+	$(BIN)/dbt build
+	$(BIN)/python scripts/publish.py
+
+export: .venv/core ## write the audiences of the published marts to exports/
+	$(BIN)/python scripts/export_audiences.py
+
+daily: build export ## what a scheduler runs every morning
+
+test: .venv/dev data/demo ## lint and run every test
+	$(MAKE) lint
+	$(BIN)/python -m pytest -ra
+
+test-long: .venv/dev data/demo ## the long fuzzing, too
+	TEST_LONG=1 $(BIN)/python -m pytest -ra
+
+lint: .venv/dev data/demo ## ruff and sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests
+
+clean: ## remove everything that was made, but not your data
+	rm -rf .venv target logs exports published warehouse/*.duckdb data/demo
+
+data/demo: | .venv/core
+	$(BIN)/python scripts/generate_demo_data.py --out data/demo
+
+# hashed locks: the same packages on every machine
+.venv/core: requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/dev: requirements-dev.lock requirements-data.lock | .venv/core
+	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-dev.lock
+	@# only its data files are used, and its tests are skipped where it cannot be had
+	-$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements-data.lock
+	@touch $@

@@ -1,0 +1,285 @@
+"""Raw input as it really comes: what can be read is read without loss, the rest is said in one line."""
+
+import gzip
+from datetime import datetime
+from decimal import Decimal
+
+import duckdb
+import pytest
+from conftest import PROJECT, Warehouse, dbt
+
+ORDERS_FILE = {
+    "sources": ["orders_file"],
+    "as_of_date": "2024-06-30",
+    "business_time_zone": "America/New_York",
+    "reporting_currency": "USD",
+}
+HEADER = "customer_id,ordered_at,amount\n"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """One warehouse for the whole module: with the same path and variables dbt need not parse anew."""
+    return tmp_path_factory.mktemp("raw_input") / "lifecycle.duckdb"
+
+
+@pytest.fixture
+def read(place, tmp_path):
+    """Write the files into a raw folder, run the selected models, and return the warehouse."""
+    opened = []
+
+    def run(files, variables=ORDERS_FILE, select=("base_orders_file__orders",)):
+        write(tmp_path, files)
+        dbt("run", *(["--select", *select] if select else []), raw=tmp_path, warehouse=place, variables=variables)
+        opened.append(Warehouse(place))
+        return opened[-1]
+
+    if not place.exists():
+        dbt("seed", raw=PROJECT / "tests" / "fixtures" / "orders", warehouse=place, variables=ORDERS_FILE)
+    yield run
+    for warehouse in opened:
+        warehouse.connection.close()
+
+
+@pytest.fixture
+def complain(place, tmp_path):
+    """Try to build, and return the one error that dbt prints."""
+
+    def run(files, variables=ORDERS_FILE, raw=None):
+        write(tmp_path, files)
+        done = dbt("run", raw=raw or tmp_path, warehouse=place, variables=variables, check=False)
+        assert done.returncode, "dbt accepted it"
+        return done.stdout
+
+    return run
+
+
+def write(folder, files):
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def parquet(query, folder, name):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    duckdb.execute(f"copy ({query}) to '{path}' (format parquet)")
+    return path.read_bytes()
+
+
+def staged(warehouse):
+    return warehouse.rows(
+        "select customer_id, ordered_at, amount from staging.base_orders_file__orders where row_status = 'staged' "
+        "order by ordered_at"
+    )
+
+
+def rejected(warehouse):
+    return warehouse.rows(
+        "select row_key, reject_reason from staging.base_orders_file__orders where row_status = 'rejected' order by all"
+    )
+
+
+MARTS = ("+customers", "+rejected_rows")
+PLAIN = [("a", datetime(2024, 1, 1), Decimal("10.0000")), ("a", datetime(2024, 2, 1, 23, 59, 59), Decimal("2.3400"))]
+PLAIN_LINES = ["a,2024-01-01,10.00", "a,2024-02-01 23:59:59,2.34"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    {
+        "unix lines": ("orders.csv", HEADER + "\n".join(PLAIN_LINES) + "\n"),
+        "windows lines": ("orders.csv", HEADER.strip() + "\r\n" + "\r\n".join(PLAIN_LINES) + "\r\n"),
+        "no last line break": ("orders.csv", HEADER + "\n".join(PLAIN_LINES)),
+        "byte order mark": ("orders.csv", "\ufeff" + HEADER + "\n".join(PLAIN_LINES)),
+        "semicolons": ("orders.csv", (HEADER + "\n".join(PLAIN_LINES)).replace(",", ";")),
+        "tabs": ("orders.csv", (HEADER + "\n".join(PLAIN_LINES)).replace(",", "\t")),
+        "quotes and padding": (
+            "orders.csv",
+            '"customer_id","ordered_at","amount"\n" a ","2024-01-01"," 10.00 "\n' + PLAIN_LINES[1],
+        ),
+        "capital header, other columns": (
+            "orders.csv",
+            'Note,AMOUNT,Ordered_At,Customer_ID\n,10.00,2024-01-01,a\n"x,\ny",2.34,2024-02-01 23:59:59,a\n',
+        ),
+        "gzip": ("orders.csv.gz", gzip.compress((HEADER + "\n".join(PLAIN_LINES)).encode())),
+    }.values(),
+    ids=lambda value: None if isinstance(value, bytes) else value[:20],
+)
+def test_csv_is_read_however_it_is_written(read, name, content):
+    assert staged(read({name: content})) == PLAIN
+
+
+def test_parquet_is_read_whatever_its_types(read, tmp_path):
+    parquet(
+        "select 7.0::double as customer_id, timestamptz '2024-01-01 04:59:59+00' as ordered_at, 10.10::double as amount "
+        "union all select 7.0, timestamptz '2024-01-01 05:00:00+00', 2.24",
+        tmp_path,
+        "orders.parquet",
+    )
+    assert staged(read({})) == [
+        ("7", datetime(2023, 12, 31, 23, 59, 59), Decimal("10.1000")),
+        ("7", datetime(2024, 1, 1), Decimal("2.2400")),
+    ]
+
+
+def test_days_are_days_in_the_business_time_zone(read):
+    """An offset is converted, also across midnight; without one, and for a bare date, it is wall clock already."""
+    times = {
+        "2024-06-01T03:59:59Z": datetime(2024, 5, 31, 23, 59, 59),
+        "2024-06-01T04:00:00Z": datetime(2024, 6, 1),
+        "2024-06-01 00:00:00.000001+05:30": datetime(2024, 5, 31, 14, 30, 0, 1),
+        "2024-01-01 05:00:00+00": datetime(2024, 1, 1),
+        "2024-06-01 23:59:59.999999": datetime(2024, 6, 1, 23, 59, 59, 999999),
+        "2024-06-01": datetime(2024, 6, 1),
+    }
+    warehouse = read({"orders.csv": "order_id," + HEADER + "".join(f"{n},a,{t},1\n" for n, t in enumerate(times))})
+    rows = warehouse.rows("select ordered_at from staging.base_orders_file__orders order by order_id")
+    assert rows == [(expected,) for expected in times.values()]
+
+
+def test_equal_rows_without_order_ids_are_different_purchases(read):
+    warehouse = read({"orders.csv": HEADER + "a,2024-01-01,5\n" * 3})
+    assert len(staged(warehouse)) == 3
+    assert warehouse.row("select count(distinct row_key) from staging.base_orders_file__orders") == (3,)
+
+
+def test_order_ids_make_equal_rows_one_order_and_other_values_a_rejected_row(read):
+    lines = ["o1,a,2024-01-01,5", "o1,a,2024-01-01,5", "o2,a,2024-01-02,5", "o2,a,2024-01-02,6", ",a,2024-01-03,7"]
+    warehouse = read({"orders.csv": "order_id," + HEADER + "\n".join(lines)})
+    assert [row[2] for row in staged(warehouse)] == [5, 5, 7]
+    assert rejected(warehouse) == [("o2", "order_id: repeated with other values")]
+
+
+def test_status_currency_sign_and_date_decide_what_counts(read):
+    lines = [
+        "1,a,2024-01-01,10,USD,paid",
+        "2,a,2024-01-02,10,,Canceled",
+        "3,a,2024-01-03,10,usd, Refunded ",
+        "4,a,2024-01-04,-4,,",
+        "5,a,2024-01-05,10,XXX,",
+        "6,,2024-01-06,99,,",
+        "7,a,2024-06-30 23:59:59.999999,0.005,,",
+        "8,a,2024-07-01,10,,",
+        "9,b,2024-07-01,10,,",
+    ]
+    files = {"orders.csv": "order_id,customer_id,ordered_at,amount,currency,status\n" + "\n".join(lines)}
+    warehouse = read(files, select=MARTS)
+    assert warehouse.rows("select orders_count, gross_revenue, net_revenue from marts.customers") == [
+        (3, Decimal("20.0050"), Decimal("6.0050"))
+    ]
+    assert warehouse.rows("select order_id, person_id is null from marts.orders order by 1") == [
+        ("1", False),
+        ("3", False),
+        ("6", True),
+        ("7", False),
+    ]
+    assert warehouse.rows("select row_key, reason from intermediate.rejected_rows") == [
+        ("5", "currency: no exchange rate (seed exchange_rates)")
+    ]
+
+
+def test_nothing_is_lost_of_a_damaged_file(read):
+    lines = [
+        "a,2024-01-01,1",
+        "b,2024-02-30,1",
+        "c,2024-01-01,n/a",
+        "d,2024-01-01,",
+        "e,2024-01-01",
+        "f,2024-01-01,1,1",
+        'g,"2024-01-01"x,1',
+        "h,2024-01-01,NaN",
+    ]
+    warehouse = read({"orders.csv": HEADER + "\n".join(lines) + "\n"}, select=MARTS)
+    assert [row[0] for row in staged(warehouse)] == ["a"]
+    assert warehouse.rows("select reason from intermediate.rejected_rows order by 1") == [
+        ("amount: missing",),
+        ("amount: not a decimal(18, 4)",),
+        ("amount: not a decimal(18, 4)",),
+        ("line 6: missing columns",),
+        ("line 7: too many columns",),
+        ("line 8: unquoted value",),
+        ("ordered_at: not a timestamp",),
+    ]
+    raw = {row[0] for row in warehouse.rows("select raw_row from intermediate.rejected_rows")}
+    assert all(any(line.split(",")[0] in row for row in raw) for line in lines[1:])
+
+
+def test_the_original_spelling_of_online_retail_is_read(read):
+    lines = [
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country",
+        "536365,85123A,CREAM CUPID \u00a3 HEARTS,6,12/1/2010 8:26,2.55,17850.0,United Kingdom",
+        "536365, 85123a ,OTHER,2,12/1/2010 8:26,1.5,17850.0,United Kingdom",
+        "C536379,D,Discount,-1,12/2/2010 9:41,27.5,17850.0,United Kingdom",
+        "536370,POST,POSTAGE,1,12/2/2010 9:41,18,,France",
+    ]
+    variables = ORDERS_FILE | {"sources": ["online_retail"], "as_of_date": "2010-12-31"}
+    warehouse = read({"online_retail.csv": "\n".join(lines).encode("latin-1")}, variables, MARTS)
+    assert warehouse.rows(
+        "select primary_customer_id, orders_count, gross_revenue, net_revenue from marts.customers"
+    ) == [("17850", 1, Decimal("18.3000"), Decimal("-9.2000"))]
+    assert warehouse.rows("select distinct stock_code from staging.stg_online_retail__lines order by 1") == [
+        ("85123A",),
+        ("D",),
+        ("POST",),
+    ]
+    assert warehouse.rows("select * from intermediate.rejected_rows") == []
+
+
+def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
+    good = {"orders.csv": HEADER + "a,2024-01-01,1\n"}
+    missing = tmp_path / "nowhere"
+    assert f"no raw data in '{missing}' (LIFECYCLE_RAW); `make demo` makes a demo" in complain({}, raw=missing)
+    assert "orders.csv: the file is empty" in complain({"orders.csv": ""})
+    assert "orders: the file has no rows" in complain({"orders.csv": HEADER})
+    assert "required column 'ordered_at' is missing; found: customer_id, date, amount" in complain(
+        {"orders.csv": "customer_id,date,amount\na,2024-01-01,1\n"}
+    )
+    assert "two files for one table" in complain(good | {"orders.csv.gz": gzip.compress(good["orders.csv"].encode())})
+    (tmp_path / "orders.csv.gz").unlink()
+    (tmp_path / "orders.csv").unlink()
+    assert "source 'orders_file' needs" in complain({"other.csv": HEADER})
+    whole = parquet("select 'a' as customer_id, date '2024-01-01' as ordered_at, 1 as amount", tmp_path, "x.parquet")
+    truncated = complain({"orders.parquet": whole[:-20]})
+    assert "orders.parquet" in truncated and "Error" in truncated
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sources": "orders_file"}, "variable sources: a list is needed"),
+        ({"sources": ["orders"]}, "unknown source 'orders'; known: app, esp, online_retail, orders_file, shop"),
+        (
+            {
+                "as_of_date": "30.06.2024",
+                "business_time_zone": "Berlin",
+                "at_risk_after_days": 90,
+                "lapsed_after_days": 90,
+                "loyal_min_orders": 1,
+            },
+            "variable as_of_date: '30.06.2024' is not a date|'Berlin' is no IANA time zone|at risk must come before lapsed"
+            "|loyal customers are repeat customers",
+        ),
+    ],
+)
+def test_wrong_variables_say_so(complain, change, message):
+    said = complain({"orders.csv": HEADER + "a,2024-01-01,1\n"}, ORDERS_FILE | change)
+    for part in message.split("|"):
+        assert part in said
+
+
+def test_a_source_system_without_optional_tables_and_with_empty_ones(read, tmp_path):
+    """Empty tables make typed, empty marts; an optional table that is absent is no error."""
+    parquet("select 'x' as customer_id, now()::timestamp as created_at where false", tmp_path, "shop/customers.parquet")
+    parquet(
+        "select '1' as order_id, 'x' as customer_id, now()::timestamp as ordered_at, 1.0 as gross_amount where false",
+        tmp_path,
+        "shop/orders.parquet",
+    )
+    warehouse = read({}, ORDERS_FILE | {"sources": ["shop"]}, select=())
+    counts = {
+        table: warehouse.row(f"select count(*) from marts.{table}")[0]
+        for (table,) in warehouse.rows("select table_name from information_schema.tables where table_schema = 'marts'")
+    }
+    assert counts == dict.fromkeys(counts, 0) | {"rfm_grid": 25, "stage_summary": 11, "stage_thresholds": 1}
