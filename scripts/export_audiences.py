@@ -28,18 +28,36 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-
 from audience_export import files, rows
-from audience_export.config import BUSY, CHANNELS, CONTRACT, GUARD, GUARDS, MODES, OK, QUARANTINED, UNEXPECTED, USAGE, Problem, digest, load
+from audience_export.config import (
+    BUSY,
+    CHANNELS,
+    CONTRACT,
+    GUARD,
+    GUARDS,
+    MODES,
+    OK,
+    QUARANTINED,
+    UNEXPECTED,
+    USAGE,
+    Problem,
+    digest,
+    load,
+)
 
 STAMP = "%Y%m%dT%H%M%SZ"
 STEPS = {  # the waterfall: what is left after each step, and the reasons that end there
-    "has_identifier": ["no_identifier"], "not_suppressed": ["erased", "complaint", "hard_bounce", "unsubscribed"],
-    "consented": ["no_consent"], "not_held_out": ["held_out"], "acceptable": ["duplicate", "quarantined"],
-    "not_over_cap": ["over_cap"]}
+    "has_identifier": ["no_identifier"],
+    "not_suppressed": ["erased", "complaint", "hard_bounce", "unsubscribed"],
+    "consented": ["no_consent"],
+    "not_held_out": ["held_out"],
+    "acceptable": ["duplicate", "quarantined"],
+    "not_over_cap": ["over_cap"],
+}
 
 
 # ---- state: what was published (counts) and acknowledged (identifiers and row digests), append-only ----
+
 
 class State:
     """<state>/deliveries: published/<run>.json, acknowledged/<delivery>/<run>/{ack.json, <audience>.parquet}."""
@@ -115,15 +133,24 @@ def write_json(path, node):
 
 # ---- one run ----
 
+
 def connect(source, scratch):
     """A DuckDB connection in which `marts` are the published ones, read-only."""
-    con = duckdb.connect(config={"autoinstall_known_extensions": False, "temp_directory": str(scratch),
-                                 "preserve_insertion_order": False, "TimeZone": "UTC"})
+    con = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,
+            "temp_directory": str(scratch),
+            "preserve_insertion_order": False,
+            "TimeZone": "UTC",
+        }
+    )
     if source.is_dir():
         con.execute("attach ':memory:' as source; use source; create schema marts")
         for mart in rows.MARTS:
             if (source / f"{mart}.parquet").exists():
-                con.execute(f"create view marts.{mart} as from read_parquet({rows.literal(source / f'{mart}.parquet')})")
+                con.execute(
+                    f"create view marts.{mart} as from read_parquet({rows.literal(source / f'{mart}.parquet')})"
+                )
         return con
     if not source.exists():
         raise Problem(CONTRACT, f"{source}: there is no published database; build and publish first, or give --from")
@@ -143,8 +170,11 @@ def audiences_of(delivery, members, state, guards):
         return sorted(members | known)
     for name in delivery.audiences:
         if name not in members | known and guards["empty"] != "off":
-            raise Problem(USAGE, f"deliveries.{delivery.name}.audiences: the marts have no audience '{name}', only "
-                                 f"{', '.join(sorted(members)) or 'none'}; if it is empty today, give --override empty=off")
+            raise Problem(
+                USAGE,
+                f"deliveries.{delivery.name}.audiences: the marts have no audience '{name}', only "
+                f"{', '.join(sorted(members)) or 'none'}; if it is empty today, give --override empty=off",
+            )
         if name == "suppress" or not re.fullmatch("[A-Za-z0-9_-]+", name):
             raise Problem(USAGE, f"deliveries.{delivery.name}.audiences: '{name}' cannot be a file name")
     return list(dict.fromkeys(delivery.audiences))
@@ -153,7 +183,9 @@ def audiences_of(delivery, members, state, guards):
 def export_audience(con, delivery, audience, context, folder):
     """Write one audience of one delivery. Returns its record for the manifest: waterfall, files, changes."""
     types, state, now, blocks = context["types"], context["state"], context["now"], context["blocks"]
-    con.execute(f"create or replace temp table file_rows as {rows.main_statement(delivery, audience, types, blocks, context['safe'])}")
+    con.execute(
+        f"create or replace temp table file_rows as {rows.main_statement(delivery, audience, types, blocks, context['safe'])}"
+    )
     if con.execute("select 1 from file_rows where unknown limit 1").fetchone():
         raise Problem(CONTRACT, f"audience '{audience}' has people who are not in customers; rebuild the marts")
     rows.settle(con, delivery)
@@ -162,11 +194,21 @@ def export_audience(con, delivery, audience, context, folder):
     columns = rows.file_columns(delivery, audience, now)
     headers = [column.header for column in delivery.columns if column.identifier]
     key, row_digest = rows.key_and_digest(headers, columns, delivery.updated_at)
-    fingerprint = digest(delivery.destination, delivery.channel, delivery.spec["format"], delivery.columns,
-                         delivery.spec.get("normalise"), delivery.spec.get("hash"), context["safe"], digest(delivery.salt))
+    fingerprint = digest(
+        delivery.destination,
+        delivery.channel,
+        delivery.spec["format"],
+        delivery.columns,
+        delivery.spec.get("normalise"),
+        delivery.spec.get("hash"),
+        context["safe"],
+        digest(delivery.salt),
+    )
     record = {"fingerprint": fingerprint, "identifiers": headers, "changes": {}, "files": []}
     if delivery.mode == "full":
-        record["files"] += files.write(con, folder, audience, delivery, "file_rows where reason is null", columns, "audience", types)
+        record["files"] += files.write(
+            con, folder, audience, delivery, "file_rows where reason is null", columns, "audience", types
+        )
         record["changes"]["written"] = sum(file["rows"] for file in record["files"])
         written = record["changes"]["written"]
     else:
@@ -174,13 +216,21 @@ def export_audience(con, delivery, audience, context, folder):
         same = bool(ack) and ack["audiences"][audience]["fingerprint"] == fingerprint
         record["baseline"] = ack["run"] if same else None
         if ack and not same:
-            context["notes"].append(f"{delivery.name}/{audience}: the mapping or the salt changed, so everybody counts as added "
-                                    f"and removals are withheld: replace the list there, then ack this run")
+            context["notes"].append(
+                f"{delivery.name}/{audience}: the mapping or the salt changed, so everybody counts as added "
+                f"and removals are withheld: replace the list there, then ack this run"
+            )
         if ack and delivery.updated_at and datetime.fromisoformat(ack["created_at"]) >= now:
-            raise Problem(UNEXPECTED, f"{delivery.name}: {delivery.updated_at} must increase, but the clock is behind the last delivery")
+            raise Problem(
+                UNEXPECTED,
+                f"{delivery.name}: {delivery.updated_at} must increase, but the clock is behind the last delivery",
+            )
         ids = ", ".join(f"null::varchar as i{n}" for n in range(len(headers)))
-        snapshot = (f"select * from read_parquet({rows.literal(ack['folder'] / (audience + '.parquet'))})" if same
-                    else f"select ''::varchar as key, 0::ubigint as digest, {ids} where false")
+        snapshot = (
+            f"select * from read_parquet({rows.literal(ack['folder'] / (audience + '.parquet'))})"
+            if same
+            else f"select ''::varchar as key, 0::ubigint as digest, {ids} where false"
+        )
         con.execute(f"create or replace temp table snapshot as {snapshot}")
         con.execute(f"""create or replace temp table now_rows as select f.rowid as id, {key} as key, {row_digest} as digest
             from file_rows f where reason is null""")
@@ -188,14 +238,19 @@ def export_audience(con, delivery, audience, context, folder):
             left join snapshot s using (key) where s.key is null or s.digest is distinct from n.digest""")
         con.execute("create or replace temp table gone as select * from snapshot s anti join now_rows n using (key)")
         for change, source, shape, kind in [
-                ("added", "file_rows where rowid in (select id from changes where is_new)", columns, "audience"),
-                ("changed", "file_rows where rowid in (select id from changes where not is_new)", columns, "audience"),
-                ("removed", "gone", rows.file_columns(delivery, audience, now, removed=True), "removed")]:
+            ("added", "file_rows where rowid in (select id from changes where is_new)", columns, "audience"),
+            ("changed", "file_rows where rowid in (select id from changes where not is_new)", columns, "audience"),
+            ("removed", "gone", rows.file_columns(delivery, audience, now, removed=True), "removed"),
+        ]:
             made = files.write(con, folder, f"{audience}.{change}", delivery, source, shape, kind, types)
             record["files"] += [{**file, "change": change} for file in made]
             record["changes"][change] = sum(file["rows"] for file in made)
-        record["baseline_people"], written = con.execute("select (select count(*) from snapshot), (select count(*) from now_rows)").fetchone()
-    withheld = con.execute("""select count(*) from file_rows where reason = 'quarantined' or (reason is null and withheld <> '')""").fetchone()[0]
+        record["baseline_people"], written = con.execute(
+            "select (select count(*) from snapshot), (select count(*) from now_rows)"
+        ).fetchone()
+    withheld = con.execute(
+        """select count(*) from file_rows where reason = 'quarantined' or (reason is null and withheld <> '')"""
+    ).fetchone()[0]
     con.execute(f"""insert into quarantine select person_id, {rows.literal(delivery.name)}, {rows.literal(audience)},
         list_extract({[column.header for column in delivery.columns]}, split_part(item, ':', 1)::int + 1), split_part(item, ':', 2)
         from (select person_id, unnest(string_split(withheld, ' ')) as item from file_rows
@@ -206,10 +261,18 @@ def export_audience(con, delivery, audience, context, folder):
         waterfall[step] = left
     waterfall["written"] = written
     if sum(reasons.values()) != members or left != written:
-        raise Problem(CONTRACT, f"{delivery.name}/{audience}: the waterfall does not add up ({members} people, {sum(reasons.values())} rows); "
-                                f"customers or customer_channels has several rows for one person")
+        raise Problem(
+            CONTRACT,
+            f"{delivery.name}/{audience}: the waterfall does not add up ({members} people, {sum(reasons.values())} rows); "
+            f"customers or customer_channels has several rows for one person",
+        )
     reasons.pop("written", None)
-    return {**record, "waterfall": waterfall, "reasons": {r: reasons[r] for r in rows.REASONS if r in reasons}, "quarantined": withheld}
+    return {
+        **record,
+        "waterfall": waterfall,
+        "reasons": {r: reasons[r] for r in rows.REASONS if r in reasons},
+        "quarantined": withheld,
+    }
 
 
 def export_delivery(con, delivery, context, folder, progress):
@@ -217,26 +280,47 @@ def export_delivery(con, delivery, context, folder, progress):
     folder.mkdir()
     gmail = delivery.spec.get("normalise", {}).get("email") == "gmail"
     fields = {column.field for column in delivery.columns}
-    beside = [channel for channel, field in (("email", "email"), ("sms", "phone")) if field in fields and field not in CHANNELS[delivery.channel]]
-    context["blocks"] = {channel: rows.block(con, channel, gmail) for channel in dict.fromkeys([delivery.channel, *beside])}
+    beside = [
+        channel
+        for channel, field in (("email", "email"), ("sms", "phone"))
+        if field in fields and field not in CHANNELS[delivery.channel]
+    ]
+    context["blocks"] = {
+        channel: rows.block(con, channel, gmail) for channel in dict.fromkeys([delivery.channel, *beside])
+    }
     con.execute("set variable salt = ''")
     if delivery.spec.get("hash"):
         rows.self_test(con)
         con.execute(f"set variable salt = {rows.literal(delivery.salt)}")
-    record = {"destination": delivery.destination, "channel": delivery.channel, "mode": delivery.mode, "format": delivery.spec["format"],
-              "separator": delivery.spec.get("separator", ","), "updated_at": delivery.updated_at, "attest": delivery.attest, "audiences": {}}
+    record = {
+        "destination": delivery.destination,
+        "channel": delivery.channel,
+        "mode": delivery.mode,
+        "format": delivery.spec["format"],
+        "separator": delivery.spec.get("separator", ","),
+        "updated_at": delivery.updated_at,
+        "attest": delivery.attest,
+        "audiences": {},
+    }
     given = []
-    for audience in audiences_of(delivery, context["members"], context["state"], guards_of(delivery, context["overrides"])):
+    for audience in audiences_of(
+        delivery, context["members"], context["state"], guards_of(delivery, context["overrides"])
+    ):
         progress(f"{delivery.name}/{audience}")
         record["audiences"][audience] = export_audience(con, delivery, audience, context, folder)
         ack = context["state"].last_ack(delivery.name, audience)
-        given += [f"select key from read_parquet({rows.literal(ack['folder'] / (audience + '.parquet'))})"] if ack else []
+        given += (
+            [f"select key from read_parquet({rows.literal(ack['folder'] / (audience + '.parquet'))})"] if ack else []
+        )
     statement = rows.suppress_statement(delivery, context["types"], " union ".join(given), context["now"])
     con.execute(f"create or replace temp table suppress as {statement}")
     columns = [(row[0], rows.quoted(row[0])) for row in con.execute("describe suppress").fetchall()]
-    record["suppress"] = files.write(con, folder, "suppress", delivery, "suppress", columns, "suppress", context["types"])
-    record["suppression_list"] = con.execute("select count(*) from marts.suppression_list where channel = ? or channel is null",
-                                             [delivery.channel]).fetchone()[0]
+    record["suppress"] = files.write(
+        con, folder, "suppress", delivery, "suppress", columns, "suppress", context["types"]
+    )
+    record["suppression_list"] = con.execute(
+        "select count(*) from marts.suppression_list where channel = ? or channel is null", [delivery.channel]
+    ).fetchone()[0]
     for made in [record["suppress"], *(a["files"] for a in record["audiences"].values())]:
         for file in made:
             file.update(sha256=files.seal(file["path"]), path=f"{delivery.name}/{file['path'].name}")
@@ -256,10 +340,20 @@ def guard_hits(delivery, record, context):
         if limits[guard] != "off" and value > limits[guard]:
             hits.append((guard, f"{delivery.name}{sentence}"))
 
-    age = (context["now"] - datetime.combine(context["as_of"] + timedelta(days=1), datetime.min.time(), UTC)).total_seconds() / 3600
-    over("source_age_hours", age, f": the marts are as of {context['as_of']}, which ended {age:.0f} hours ago (allowed: {limits['source_age_hours']})")
+    age = (
+        context["now"] - datetime.combine(context["as_of"] + timedelta(days=1), datetime.min.time(), UTC)
+    ).total_seconds() / 3600
+    over(
+        "source_age_hours",
+        age,
+        f": the marts are as of {context['as_of']}, which ended {age:.0f} hours ago (allowed: {limits['source_age_hours']})",
+    )
     listed, now_listed = before.get("suppression_list", 0), record["suppression_list"]
-    over("suppression_shrank", (listed - now_listed) / max(listed, 1), f": the suppression list shrank from {listed} to {now_listed}")
+    over(
+        "suppression_shrank",
+        (listed - now_listed) / max(listed, 1),
+        f": the suppression list shrank from {listed} to {now_listed}",
+    )
     for name, audience in record["audiences"].items():
         people, was = audience["waterfall"]["written"], before.get("people", {}).get(name)
         if limits["empty"] != "off" and people <= limits["empty"]:
@@ -270,7 +364,11 @@ def guard_hits(delivery, record, context):
         removed, base = audience["changes"].get("removed", 0), audience.get("baseline_people") or 0
         over("removed", removed / max(base, 1), f"/{name}: {removed} of {base} people would be removed")
         count, members = audience["quarantined"], audience["waterfall"]["in_audience"]
-        over("quarantined", count / max(members, 1), f"/{name}: {count} of {members} people have values that {delivery.destination} does not take")
+        over(
+            "quarantined",
+            count / max(members, 1),
+            f"/{name}: {count} of {members} people have values that {delivery.destination} does not take",
+        )
     return hits
 
 
@@ -287,27 +385,59 @@ def run(args):
         con = stack.enter_context(connect(Path(args.source), staging / ".scratch"))
         types = rows.check_contract(con)
         members = {row[0] for row in con.execute("select distinct audience from marts.audience_members").fetchall()}
-        result = {"status": "published", "exit_code": OK, "run": run_id, "folder": str(out / run_id), "notes": [], "guards": []}
-        context = {"types": types, "state": state, "now": now, "safe": args.spreadsheet_safe, "members": members, "overrides": overrides,
-                   "notes": result["notes"], "as_of": con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0]}
+        result = {
+            "status": "published",
+            "exit_code": OK,
+            "run": run_id,
+            "folder": str(out / run_id),
+            "notes": [],
+            "guards": [],
+        }
+        context = {
+            "types": types,
+            "state": state,
+            "now": now,
+            "safe": args.spreadsheet_safe,
+            "members": members,
+            "overrides": overrides,
+            "notes": result["notes"],
+            "as_of": con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0],
+        }
         unread = rows.read_phones(con)
         if unread:
-            result["notes"].append(f"{unread} phones are not in international form; install phonenumbers to have them read by country")
-        con.execute("create temp table quarantine (person_id varchar, delivery varchar, audience varchar, field varchar, rule varchar)")
+            result["notes"].append(
+                f"{unread} phones are not in international form; install phonenumbers to have them read by country"
+            )
+        con.execute(
+            "create temp table quarantine (person_id varchar, delivery varchar, audience varchar, field varchar, rule varchar)"
+        )
         records, progress = {}, Progress(len(deliveries) * (len(members) + 1), args.json)
         for delivery in deliveries:
             record = records[delivery.name] = export_delivery(con, delivery, context, staging / delivery.name, progress)
-            result["guards"] += [{"guard": guard, "message": text} for guard, text in guard_hits(delivery, record, context)]
+            result["guards"] += [
+                {"guard": guard, "message": text} for guard, text in guard_hits(delivery, record, context)
+            ]
             few = delivery.spec.get("limits", {}).get("minimum_people", 0)
-            result["notes"] += [f"{delivery.name}/{name}: {a['waterfall']['written']} people, {delivery.destination} wants {few} or more"
-                                for name, a in record["audiences"].items() if a["waterfall"]["written"] < few]
+            result["notes"] += [
+                f"{delivery.name}/{name}: {a['waterfall']['written']} people, {delivery.destination} wants {few} or more"
+                for name, a in record["audiences"].items()
+                if a["waterfall"]["written"] < few
+            ]
         progress.done()
         result["not_sent_anywhere"] = sorted(members - named) if named is not None else []
-        manifest = {"format": 1, "run": run_id, "created_at": now.isoformat(), "as_of_date": context["as_of"],
-                    "expires_at": (now + timedelta(days=settings.get("expires_after_days", 7))).isoformat(),
-                    "source": Path(args.source).name, "spreadsheet_safe": args.spreadsheet_safe,
-                    "overrides": {"reason": args.reason, **overrides} if overrides else None,
-                    "not_sent_anywhere": result["not_sent_anywhere"], "notes": result["notes"], "deliveries": records}
+        manifest = {
+            "format": 1,
+            "run": run_id,
+            "created_at": now.isoformat(),
+            "as_of_date": context["as_of"],
+            "expires_at": (now + timedelta(days=settings.get("expires_after_days", 7))).isoformat(),
+            "source": Path(args.source).name,
+            "spreadsheet_safe": args.spreadsheet_safe,
+            "overrides": {"reason": args.reason, **overrides} if overrides else None,
+            "not_sent_anywhere": result["not_sent_anywhere"],
+            "notes": result["notes"],
+            "deliveries": records,
+        }
         result["manifest"] = manifest
         if result["guards"]:
             return {**result, "status": "blocked", "exit_code": GUARD}
@@ -319,7 +449,9 @@ def run(args):
             return {**result, "status": "nothing changed"}
         bad = sum(a["quarantined"] for record in manifest["deliveries"].values() for a in record["audiences"].values())
         result["exit_code"] = QUARANTINED if bad else OK
-        quarantine = staging / "quarantine.csv"  # beside the deliveries: person ids and rules, no values, not for the ESP
+        quarantine = (
+            staging / "quarantine.csv"
+        )  # beside the deliveries: person ids and rules, no values, not for the ESP
         con.execute(f"copy (from quarantine order by all) to {rows.literal(quarantine)} (header)")
         files.seal(quarantine)
         con.close()
@@ -330,9 +462,20 @@ def run(args):
         files.sync_folder(staging)
         os.rename(staging, out / run_id)
         files.sync_folder(out)
-        state.record(run_id, {"run": run_id, "overrides": manifest["overrides"], "deliveries": {name: {
-            "people": {a: v["waterfall"]["written"] for a, v in record["audiences"].items()},
-            "suppression_list": record["suppression_list"]} for name, record in manifest["deliveries"].items()}})
+        state.record(
+            run_id,
+            {
+                "run": run_id,
+                "overrides": manifest["overrides"],
+                "deliveries": {
+                    name: {
+                        "people": {a: v["waterfall"]["written"] for a, v in record["audiences"].items()},
+                        "suppression_list": record["suppression_list"],
+                    }
+                    for name, record in manifest["deliveries"].items()
+                },
+            },
+        )
         for delivery in deliveries:
             if delivery.command and delivery.name in manifest["deliveries"]:
                 code = hand_over(delivery, state, out / run_id, run_id)
@@ -341,8 +484,10 @@ def run(args):
                     acknowledge(state, out, run_id, delivery.name)
                 else:
                     result["exit_code"] = UNEXPECTED
-                    result["notes"].append(f"{delivery.name}: its command ended with {code}, the run is not acknowledged; what it "
-                                           f"said is in {state.folder / 'logs' / f'{run_id}-{delivery.name}.log'}")
+                    result["notes"].append(
+                        f"{delivery.name}: its command ended with {code}, the run is not acknowledged; what it "
+                        f"said is in {state.folder / 'logs' / f'{run_id}-{delivery.name}.log'}"
+                    )
         return result
 
 
@@ -350,7 +495,9 @@ def stage(stack, out, now, dry_run):
     """Reserve a run id and its hidden staging folder, which disappears unless it is renamed. A killed run's goes first."""
     if dry_run:
         near = next(path for path in [out, *out.resolve().parents] if path.is_dir())
-        return now.strftime(STAMP), Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".staging-dry-", dir=near)))
+        return now.strftime(STAMP), Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix=".staging-dry-", dir=near))
+        )
     out.mkdir(parents=True, exist_ok=True)
     for path in out.glob(".staging-*"):
         handle = os.open(path, os.O_RDONLY)
@@ -381,8 +528,12 @@ def stage(stack, out, now, dry_run):
 def unchanged(state, name, record):
     """Whether a delta delivery has nothing to say: no change, no re-baseline, the same suppress.csv."""
     ack = state.last_ack(name)
-    return bool(record["mode"] == "delta" and ack and ack["suppress"] == [file["sha256"] for file in record["suppress"]]
-                and all(a["baseline"] and not any(a["changes"].values()) for a in record["audiences"].values()))
+    return bool(
+        record["mode"] == "delta"
+        and ack
+        and ack["suppress"] == [file["sha256"] for file in record["suppress"]]
+        and all(a["baseline"] and not any(a["changes"].values()) for a in record["audiences"].values())
+    )
 
 
 def hand_over(delivery, state, folder, run_id):
@@ -393,8 +544,14 @@ def hand_over(delivery, state, folder, run_id):
     command = [re.sub(r"\{(folder|run|delivery)\}", lambda match: places[match[1]], part) for part in delivery.command]
     with open(log, "wb") as output:
         try:
-            code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False,
-                                  timeout=delivery.command_timeout).returncode
+            code = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=delivery.command_timeout,
+            ).returncode
         except FileNotFoundError:
             code = 127
         except PermissionError:
@@ -408,10 +565,13 @@ def hand_over(delivery, state, folder, run_id):
 
 # ---- ack and purge ----
 
+
 def read_manifest(out, run_id):
     path = Path(out) / run_id / "manifest.json"
     if not re.fullmatch(r"[0-9TZ-]+", run_id) or not path.exists():
-        raise Problem(USAGE, f"{out}/{run_id}: there is no such run (it may have expired); `ls {out}` shows those there are")
+        raise Problem(
+            USAGE, f"{out}/{run_id}: there is no such run (it may have expired); `ls {out}` shows those there are"
+        )
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -428,33 +588,57 @@ def acknowledge(state, out, run_id, name):
     for file in [*record["suppress"], *(file for a in record["audiences"].values() for file in a["files"])]:
         path = Path(out) / run_id / file["path"]
         if not path.exists() or files.seal(path) != file["sha256"]:
-            raise Problem(USAGE, f"{run_id}/{file['path']}: changed since it was written; this run cannot be acknowledged")
+            raise Problem(
+                USAGE, f"{run_id}/{file['path']}: changed since it was written; this run cannot be acknowledged"
+            )
 
     def write(folder):
-        with duckdb.connect(config={"temp_directory": str(folder / ".scratch"), "preserve_insertion_order": False}) as con:
+        with duckdb.connect(
+            config={"temp_directory": str(folder / ".scratch"), "preserve_insertion_order": False}
+        ) as con:
             for audience, node in record["audiences"].items():
+
                 def part(*changes, ids=False):
                     selects = []
                     for file in (file for file in node["files"] if file.get("change") in changes):
                         columns = [(header, rows.quoted(header)) for header in file["columns"]]
                         key, row_digest = rows.key_and_digest(node["identifiers"], columns, record["updated_at"])
-                        names = ", ".join(f"{rows.quoted(header)} as i{n}" for n, header in enumerate(node["identifiers"]))
+                        names = ", ".join(
+                            f"{rows.quoted(header)} as i{n}" for n, header in enumerate(node["identifiers"])
+                        )
                         table = files.reader(Path(out) / run_id / file["path"], record, file["columns"])
-                        selects.append(f"select {key} as key{'' if ids else f', {row_digest} as digest, {names}'} from {table}")
+                        selects.append(
+                            f"select {key} as key{'' if ids else f', {row_digest} as digest, {names}'} from {table}"
+                        )
                     return " union all ".join(selects)
 
                 select = part(None, "added", "changed")
                 if node.get("baseline"):
                     ack = state.last_ack(name, audience)
                     if ack is None or ack["run"] != node["baseline"]:
-                        raise Problem(USAGE, f"{name}/{audience}: {run_id} is a delta against {node['baseline']}, which is not the last one acknowledged")
-                    select += (f" union all select * from read_parquet({rows.literal(ack['folder'] / (audience + '.parquet'))}) "
-                               f"where key not in (select key from ({part('changed', 'removed', ids=True)}) where key is not null)")
+                        raise Problem(
+                            USAGE,
+                            f"{name}/{audience}: {run_id} is a delta against {node['baseline']}, which is not the last one acknowledged",
+                        )
+                    select += (
+                        f" union all select * from read_parquet({rows.literal(ack['folder'] / (audience + '.parquet'))}) "
+                        f"where key not in (select key from ({part('changed', 'removed', ids=True)}) where key is not null)"
+                    )
                 con.execute(f"copy ({select}) to {rows.literal(folder / (audience + '.parquet'))} (format parquet)")
         shutil.rmtree(folder / ".scratch", ignore_errors=True)
-        write_json(folder / "ack.json", {
-            "run": run_id, "delivery": name, "created_at": manifest["created_at"], "suppress": [file["sha256"] for file in record["suppress"]],
-            "audiences": {a: {"fingerprint": v["fingerprint"], "people": v["waterfall"]["written"]} for a, v in record["audiences"].items()}})
+        write_json(
+            folder / "ack.json",
+            {
+                "run": run_id,
+                "delivery": name,
+                "created_at": manifest["created_at"],
+                "suppress": [file["sha256"] for file in record["suppress"]],
+                "audiences": {
+                    a: {"fingerprint": v["fingerprint"], "people": v["waterfall"]["written"]}
+                    for a, v in record["audiences"].items()
+                },
+            },
+        )
 
     state.put(Path("acknowledged") / name / run_id, write)
     return f"{name}: {run_id} is acknowledged; the next delta starts from it"
@@ -481,11 +665,14 @@ def purge(args):
             newest = state.last_ack(folder.name, path.stem)
             if newest and newest["run"] != path.parent.name:
                 path.unlink()
-                notes.append(f"{folder.name}/{path.stem}: the snapshot of {path.parent.name} is replaced by {newest['run']}, deleted")
+                notes.append(
+                    f"{folder.name}/{path.stem}: the snapshot of {path.parent.name} is replaced by {newest['run']}, deleted"
+                )
     return {"status": "purged", "exit_code": OK, "notes": notes or ["nothing has expired"]}
 
 
 # ---- people at a terminal ----
+
 
 class Progress:
     """A bar on standard error, only where somebody can see it."""
@@ -508,18 +695,49 @@ def report(result):
     """The result for people: one waterfall table, then what to know and what to do."""
     lines, deliveries = [], result.get("manifest", {}).get("deliveries", {})
     if deliveries:
-        audiences = [(name, audience, node) for name, record in deliveries.items() for audience, node in record["audiences"].items()]
+        audiences = [
+            (name, audience, node)
+            for name, record in deliveries.items()
+            for audience, node in record["audiences"].items()
+        ]
         reasons = [reason for reason in rows.REASONS if any(reason in node["reasons"] for _, _, node in audiences)]
         changes = [c for c in ("added", "changed", "removed") if any(c in node["changes"] for _, _, node in audiences)]
-        table = [["delivery", "audience", "people", *(f"- {reason.replace('_', ' ')}" for reason in reasons), "= written", *changes]]
-        table += [[name, audience, node["waterfall"]["in_audience"], *(node["reasons"].get(reason, 0) for reason in reasons),
-                   node["waterfall"]["written"], *(node["changes"].get(change, "") for change in changes)] for name, audience, node in audiences]
+        table = [
+            [
+                "delivery",
+                "audience",
+                "people",
+                *(f"- {reason.replace('_', ' ')}" for reason in reasons),
+                "= written",
+                *changes,
+            ]
+        ]
+        table += [
+            [
+                name,
+                audience,
+                node["waterfall"]["in_audience"],
+                *(node["reasons"].get(reason, 0) for reason in reasons),
+                node["waterfall"]["written"],
+                *(node["changes"].get(change, "") for change in changes),
+            ]
+            for name, audience, node in audiences
+        ]
         table = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in table]
         widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-        lines += ["  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))).rstrip() for row in table]
+        lines += [
+            "  ".join(
+                cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))
+            ).rstrip()
+            for row in table
+        ]
         lines.append("")
     lines += [f"not sent anywhere: {', '.join(result['not_sent_anywhere'])}"] if result.get("not_sent_anywhere") else []
-    lines += [f"note: {note}" for note in result.get("notes", [])] if result["status"] not in ("acknowledged", "purged") else result["notes"]
+    lines += (
+        [f"note: {note}" for note in result.get("notes", [])]
+        if result["status"] not in ("acknowledged", "purged")
+        else result["notes"]
+    )
     for hit in result.get("guards", []):
         lines.append(f"blocked by the guard '{hit['guard']}': {hit['message']}")
     if result["status"] == "blocked":
@@ -528,7 +746,9 @@ def report(result):
     elif result["status"] == "published":
         lines.append(f"published {result['folder']}")
         if result["exit_code"] == QUARANTINED:
-            lines.append(f"some values were withheld: {result['folder']}/quarantine.csv lists the people, fields and rules")
+            lines.append(
+                f"some values were withheld: {result['folder']}/quarantine.csv lists the people, fields and rules"
+            )
     elif result["status"] not in ("acknowledged", "purged"):
         lines.append(result["status"])
     return "\n".join(lines)
@@ -555,29 +775,69 @@ def moment(text):
 
 
 def parser():
-    main = argparse.ArgumentParser(prog="export_audiences.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    main = argparse.ArgumentParser(
+        prog="export_audiences.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = main.add_subparsers(dest="command", metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--out", default="exports", metavar="FOLDER", help="where runs are (default: %(default)s)")
-    common.add_argument("--state", default=os.environ.get("LIFECYCLE_STATE", "state"), metavar="FOLDER",
-                        help="what was published and acknowledged (default: $LIFECYCLE_STATE or state)")
+    common.add_argument(
+        "--state",
+        default=os.environ.get("LIFECYCLE_STATE", "state"),
+        metavar="FOLDER",
+        help="what was published and acknowledged (default: $LIFECYCLE_STATE or state)",
+    )
     common.add_argument("--json", action="store_true", help="print one JSON document, for machines")
-    common.add_argument("--now", type=moment, default=datetime.now(UTC), metavar="ISO", help="the time to use instead of the clock's")
-    export = commands.add_parser("run", parents=[common], help="write the audiences (the default command)",
-                                 description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    export.add_argument("--destination", action="append", default=[], metavar="NAME", help="only this delivery of the config; repeat for more")
-    export.add_argument("--mode", choices=MODES, help="full lists, or changes since the acknowledged delivery (default: as configured)")
-    export.add_argument("--from", dest="source", metavar="PATH", help="published DuckDB file, or folder of <mart>.parquet "
-                        "(default: $LIFECYCLE_PUBLISHED or published/customer_lifecycle.duckdb)",
-                        default=os.environ.get("LIFECYCLE_PUBLISHED", "published/customer_lifecycle.duckdb"))
+    common.add_argument(
+        "--now", type=moment, default=datetime.now(UTC), metavar="ISO", help="the time to use instead of the clock's"
+    )
+    export = commands.add_parser(
+        "run",
+        parents=[common],
+        help="write the audiences (the default command)",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    export.add_argument(
+        "--destination",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this delivery of the config; repeat for more",
+    )
+    export.add_argument(
+        "--mode", choices=MODES, help="full lists, or changes since the acknowledged delivery (default: as configured)"
+    )
+    export.add_argument(
+        "--from",
+        dest="source",
+        metavar="PATH",
+        help="published DuckDB file, or folder of <mart>.parquet "
+        "(default: $LIFECYCLE_PUBLISHED or published/customer_lifecycle.duckdb)",
+        default=os.environ.get("LIFECYCLE_PUBLISHED", "published/customer_lifecycle.duckdb"),
+    )
     export.add_argument("--config", default="destinations.yml", metavar="FILE", help="(default: %(default)s)")
-    export.add_argument("--dry-run", action="store_true", help="run every check, leave nothing behind, return the same code")
-    export.add_argument("--spreadsheet-safe", action="store_true", help="put ' before text that a spreadsheet would run, instead of withholding it")
-    export.add_argument("--override", action="append", default=[], metavar="GUARD=VALUE", help=f"for this run: a threshold or off. Guards: {', '.join(GUARDS)}")
+    export.add_argument(
+        "--dry-run", action="store_true", help="run every check, leave nothing behind, return the same code"
+    )
+    export.add_argument(
+        "--spreadsheet-safe",
+        action="store_true",
+        help="put ' before text that a spreadsheet would run, instead of withholding it",
+    )
+    export.add_argument(
+        "--override",
+        action="append",
+        default=[],
+        metavar="GUARD=VALUE",
+        help=f"for this run: a threshold or off. Guards: {', '.join(GUARDS)}",
+    )
     export.add_argument("--reason", metavar="TEXT", help="why; needed with --override, recorded in the manifest")
     taken = commands.add_parser("ack", parents=[common], help="say that a run arrived: deltas start from it")
     taken.add_argument("run", metavar="RUN", help="the run's folder name")
-    taken.add_argument("--destination", action="append", default=[], metavar="NAME", help="only this delivery; repeat for more")
+    taken.add_argument(
+        "--destination", action="append", default=[], metavar="NAME", help="only this delivery; repeat for more"
+    )
     commands.add_parser("purge", parents=[common], help="delete expired runs and replaced snapshots")
     return main
 
@@ -608,7 +868,9 @@ def main(argv=None):
 def explain(error):
     """One sentence about an unexpected error. DuckDB quotes values in its messages: only the kind may be told."""
     full = ("No space left", "File too large", "disk full", "max_temp_directory_size")
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or any(text in str(error) for text in full):
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or any(
+        text in str(error) for text in full
+    ):
         return "the disk is full (or a size limit is reached); nothing was published; make room and run again"
     frame = error.__traceback__
     while frame.tb_next:

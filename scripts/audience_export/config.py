@@ -14,8 +14,15 @@ import yaml
 
 OK, UNEXPECTED, USAGE, CONTRACT, GUARD, QUARANTINED, BUSY = 0, 1, 2, 3, 4, 5, 75
 CHANNELS = {"email": ["email"], "sms": ["phone"], "push": ["app_user_id"], "ads": ["email", "phone"]}
-GUARDS = {"empty": 0, "shrank": 0.2, "grew": 0.5, "removed": 0.1, "quarantined": 0.02,
-          "source_age_hours": 32, "suppression_shrank": 0}
+GUARDS = {
+    "empty": 0,
+    "shrank": 0.2,
+    "grew": 0.5,
+    "removed": 0.1,
+    "quarantined": 0.02,
+    "source_age_hours": 32,
+    "suppression_shrank": 0,
+}
 MODES = ("full", "delta")
 
 
@@ -33,20 +40,55 @@ LIMIT = (int, float, ("off",))
 GUARD_SCHEMA = {key: LIMIT for key in GUARDS}
 SCHEMA = {
     "settings": {"expires_after_days": int, "guards": GUARD_SCHEMA},
-    "deliveries": {"*": {
-        "destination": str, "channel!": tuple(CHANNELS), "audiences!": (("all",), [str]),
-        "fields": [(str, {"*": str})], "mode": MODES, "identify_by": str, "cap": int, "guards": GUARD_SCHEMA,
-        "constants": {"*": str}, "attest": [str], "salt_env": str, "command": [str], "command_timeout_seconds": int}},
-    "destinations!": {"*": {
-        "format!": ("csv", "parquet", "jsonl"), "separator": (",", ";", "\t", "|"), "own_fields": bool,
-        "unique": bool, "identifiers_last": bool, "salted": bool, "id_header": str, "text_bytes": int,
-        "dates": str, "timestamps": str, "headers": {"*": str}, "fixed_headers": [str], "modes": [MODES],
-        "attest": [str], "hash": [str], "payload": {"column!": str, "updated_at!": str},
-        "normalise": {"*": ("digits", "gmail", "letters", "name", "upper")},
-        "refuse": [("emoji", "leading_zero", "line_break", "local_part_not_ascii")],
-        "limits": {"bytes": int, "rows": int, "columns": int, "minimum_people": int},
-        "channels!": {"*": {"identifiers!": {"*": str}, "constants": {"*": str}, "consented_at": str,
-                            "suppress": {"*": str}, "needs": [str]}}}},
+    "deliveries": {
+        "*": {
+            "destination": str,
+            "channel!": tuple(CHANNELS),
+            "audiences!": (("all",), [str]),
+            "fields": [(str, {"*": str})],
+            "mode": MODES,
+            "identify_by": str,
+            "cap": int,
+            "guards": GUARD_SCHEMA,
+            "constants": {"*": str},
+            "attest": [str],
+            "salt_env": str,
+            "command": [str],
+            "command_timeout_seconds": int,
+        }
+    },
+    "destinations!": {
+        "*": {
+            "format!": ("csv", "parquet", "jsonl"),
+            "separator": (",", ";", "\t", "|"),
+            "own_fields": bool,
+            "unique": bool,
+            "identifiers_last": bool,
+            "salted": bool,
+            "id_header": str,
+            "text_bytes": int,
+            "dates": str,
+            "timestamps": str,
+            "headers": {"*": str},
+            "fixed_headers": [str],
+            "modes": [MODES],
+            "attest": [str],
+            "hash": [str],
+            "payload": {"column!": str, "updated_at!": str},
+            "normalise": {"*": ("digits", "gmail", "letters", "name", "upper")},
+            "refuse": [("emoji", "leading_zero", "line_break", "local_part_not_ascii")],
+            "limits": {"bytes": int, "rows": int, "columns": int, "minimum_people": int},
+            "channels!": {
+                "*": {
+                    "identifiers!": {"*": str},
+                    "constants": {"*": str},
+                    "consented_at": str,
+                    "suppress": {"*": str},
+                    "needs": [str],
+                }
+            },
+        }
+    },
 }
 
 
@@ -134,13 +176,21 @@ class Delivery:
         if column.field == "phone":
             return []
         csv_cell = self.spec["format"] == "csv" and ("payload" not in self.spec or column.identifier)
-        return [*["formula"] * csv_cell, *(name for name in self.spec.get("refuse", [])
-                                                      if name != "local_part_not_ascii" or column.field == "email")]
+        return [
+            *["formula"] * csv_cell,
+            *(
+                name
+                for name in self.spec.get("refuse", [])
+                if name != "local_part_not_ascii" or column.field == "email"
+            ),
+        ]
 
     def suppress_columns(self):
         """The columns of suppress.csv: the channel's addresses, then constants (`reason` is the list's own)."""
         ids = [Column(header, field, identifier=True) for field, header in self.channel_spec["identifiers"].items()]
-        extra = [Column(header, None, constant=value) for header, value in self.channel_spec.get("suppress", {}).items()]
+        extra = [
+            Column(header, None, constant=value) for header, value in self.channel_spec.get("suppress", {}).items()
+        ]
         return self.in_order(ids + extra)
 
     def in_order(self, columns):
@@ -164,8 +214,11 @@ def _columns(name, delivery, spec):
     for item in delivery.get("fields", []):
         header, field = next(iter(item.items())) if isinstance(item, dict) else (None, item)
         if header is None and field not in known and not spec.get("own_fields"):
-            raise Problem(USAGE, f"deliveries.{name}.fields: {field} is nothing {delivery['destination']} takes; "
-                                 f"it takes {', '.join([*ids, *known])}")
+            raise Problem(
+                USAGE,
+                f"deliveries.{name}.fields: {field} is nothing {delivery['destination']} takes; "
+                f"it takes {', '.join([*ids, *known])}",
+            )
         rest.append(Column(header or known.get(field, field), field))
     if "fixed_headers" in spec:
         found = {column.header: column for column in columns + rest}
@@ -186,7 +239,9 @@ def _delivery(name, given, specs, settings, mode):
     delivery = {"destination": name, **given}
     spec = specs.get(delivery["destination"])
     if spec is None:
-        raise Problem(USAGE, f"deliveries.{name}: there is no destination '{delivery['destination']}'; known: {', '.join(specs)}")
+        raise Problem(
+            USAGE, f"deliveries.{name}: there is no destination '{delivery['destination']}'; known: {', '.join(specs)}"
+        )
     modes = spec.get("modes", list(MODES))
     mode = mode or delivery.get("mode", modes[0])
     if mode not in modes:
@@ -195,8 +250,11 @@ def _delivery(name, given, specs, settings, mode):
         raise Problem(USAGE, f"deliveries.{name}.channel: {delivery['destination']} has {', '.join(spec['channels'])}")
     missing = set(spec.get("attest", [])) - set(delivery.get("attest", []))
     if missing:
-        raise Problem(USAGE, f"deliveries.{name}: state by `attest: {spec['attest']}` that the consent for "
-                             f"{delivery['channel']} covers {' and '.join(sorted(missing))}")
+        raise Problem(
+            USAGE,
+            f"deliveries.{name}: state by `attest: {spec['attest']}` that the consent for "
+            f"{delivery['channel']} covers {' and '.join(sorted(missing))}",
+        )
     needed = set(spec["channels"][delivery["channel"]].get("needs", [])) - set(delivery.get("constants", {}))
     if needed:
         raise Problem(USAGE, f"deliveries.{name}.constants: {', '.join(sorted(needed))} is needed on this channel")
@@ -208,10 +266,20 @@ def _delivery(name, given, specs, settings, mode):
     if delivery.get("cap", 1) < 1:
         raise Problem(USAGE, f"deliveries.{name}.cap must be at least 1")
     return Delivery(
-        name, delivery["destination"], spec, delivery["channel"], delivery["audiences"], _columns(name, delivery, spec),
-        mode, delivery.get("cap"), {**GUARDS, **settings.get("guards", {}), **delivery.get("guards", {})},
-        tuple(delivery.get("attest", [])), os.environ.get(salt_env, "") if salt_env else "",
-        tuple(delivery.get("command", [])), delivery.get("command_timeout_seconds", 3600))
+        name,
+        delivery["destination"],
+        spec,
+        delivery["channel"],
+        delivery["audiences"],
+        _columns(name, delivery, spec),
+        mode,
+        delivery.get("cap"),
+        {**GUARDS, **settings.get("guards", {}), **delivery.get("guards", {})},
+        tuple(delivery.get("attest", [])),
+        os.environ.get(salt_env, "") if salt_env else "",
+        tuple(delivery.get("command", [])),
+        delivery.get("command_timeout_seconds", 3600),
+    )
 
 
 def load(path, wanted=(), mode=None):
@@ -229,16 +297,21 @@ def load(path, wanted=(), mode=None):
     problem = check(node, SCHEMA, "")
     if problem:
         raise Problem(USAGE, f"{path}: {problem.lstrip(': ')}")
-    settings, given = node.get("settings", {}), node.get("deliveries") or {
-        "csv": {"channel": "email", "audiences": "all"}}
+    settings, given = (
+        node.get("settings", {}),
+        node.get("deliveries") or {"csv": {"channel": "email", "audiences": "all"}},
+    )
     for name in [*given, *wanted]:
         if name not in given:
             raise Problem(USAGE, f"--destination {name}: not in {path}; its deliveries are {', '.join(given)}")
         if not name.replace("_", "").replace("-", "").isalnum():
             raise Problem(USAGE, f"{path}: deliveries.{name}: a name has letters, digits, _ and - only")
     try:
-        chosen = [_delivery(name, given[name], node["destinations"], settings, mode)
-                  for name in given if not wanted or name in wanted]
+        chosen = [
+            _delivery(name, given[name], node["destinations"], settings, mode)
+            for name in given
+            if not wanted or name in wanted
+        ]
     except Problem as error:
         raise Problem(error.code, f"{path}: {error}") from None
     named = [item["audiences"] for item in given.values()]

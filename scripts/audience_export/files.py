@@ -18,7 +18,9 @@ ENDING = {"csv": "csv", "parquet": "parquet", "jsonl": "jsonl"}
 
 def copy_options(spec):
     if spec["format"] == "csv":
-        return f"(format csv, header true, delimiter '{spec.get('separator', ',')}', quote '\"', escape '\"', nullstr '')"
+        return (
+            f"(format csv, header true, delimiter '{spec.get('separator', ',')}', quote '\"', escape '\"', nullstr '')"
+        )
     return "(format parquet)" if spec["format"] == "parquet" else "(format json)"
 
 
@@ -26,8 +28,10 @@ def reader(path, spec, columns):
     """A table expression over a written file; columns: {header: DuckDB type}. Empty text is null."""
     name, types = rows.literal(path), ", ".join(f"{rows.literal(h)}: {rows.literal(t)}" for h, t in columns.items())
     if spec["format"] == "csv":
-        return (f"read_csv({name}, auto_detect = false, header = true, delim = '{spec.get('separator', ',')}', quote = '\"', "
-                f"escape = '\"', columns = {{{types}}}, strict_mode = true)")
+        return (
+            f"read_csv({name}, auto_detect = false, header = true, delim = '{spec.get('separator', ',')}', quote = '\"', "
+            f"escape = '\"', columns = {{{types}}}, strict_mode = true)"
+        )
     if spec["format"] == "parquet":
         return f"read_parquet({name})"
     return f"read_json({name}, format = 'newline_delimited', columns = {{{types}}})"
@@ -48,10 +52,17 @@ def write(con, folder, stem, delivery, source, columns, kind, fields):
     while True:
         paths = []
         for part in range(parts):
-            path = folder / (f"{stem}.{ENDING[spec['format']]}" if parts == 1 else f"{stem}-{part + 1:02}.{ENDING[spec['format']]}")
-            where = "" if parts == 1 else (f"qualify (row_number() over (order by {columns[0][1]}) - 1) * {parts} "
-                                           f"// {total} = {part}")
-            con.execute(f"copy (select {names} from {source} {where} {order}) to {rows.literal(path)} {copy_options(spec)}")
+            path = folder / (
+                f"{stem}.{ENDING[spec['format']]}" if parts == 1 else f"{stem}-{part + 1:02}.{ENDING[spec['format']]}"
+            )
+            where = (
+                ""
+                if parts == 1
+                else (f"qualify (row_number() over (order by {columns[0][1]}) - 1) * {parts} // {total} = {part}")
+            )
+            con.execute(
+                f"copy (select {names} from {source} {where} {order}) to {rows.literal(path)} {copy_options(spec)}"
+            )
             paths.append(path)
         size = max(path.stat().st_size for path in paths)
         if size <= limits.get("bytes", size):
@@ -61,8 +72,15 @@ def write(con, folder, stem, delivery, source, columns, kind, fields):
         for path in paths:
             path.unlink()
         parts = min(total, max(parts + 1, -(-parts * size * 21 // (limits["bytes"] * 20))))
-    return [{"path": path, "rows": lint(con, path, delivery, types, kind, fields), "bytes": path.stat().st_size, "columns": types}
-            for path in paths]
+    return [
+        {
+            "path": path,
+            "rows": lint(con, path, delivery, types, kind, fields),
+            "bytes": path.stat().st_size,
+            "columns": types,
+        }
+        for path in paths
+    ]
 
 
 def lint(con, path, delivery, types, kind, fields):
@@ -85,17 +103,23 @@ def lint(con, path, delivery, types, kind, fields):
     for column in columns:
         if types.get(column.header) == "VARCHAR":
             name = rows.quoted(column.header)
-            rules |= {f"{column.header} {rule}": sql for rule, sql in column_rules(delivery, column, name, fields).items()}
+            rules |= {
+                f"{column.header} {rule}": sql for rule, sql in column_rules(delivery, column, name, fields).items()
+            }
     if "payload" in spec and kind != "suppress":
         stamp, payload = (rows.quoted(spec["payload"][key]) for key in ("updated_at", "column"))
         rules[f"{stamp} must be ISO 8601 in UTC"] = f"try_strptime({stamp}, '%Y-%m-%dT%H:%M:%SZ') is null"
         rules[f"{payload} must be a JSON object"] = f"coalesce(json_type(try_cast({payload} as json)), '') <> 'OBJECT'"
     counts = ", ".join(f"count(*) filter (where {sql})" for sql in rules.values())
     try:
-        total, distinct, *broken = con.execute(f"select count(*), count(distinct hash(coalesce({', '.join(ids)}))), {counts} "
-                                               f"from {reader(path, spec, types)}").fetchone()
+        total, distinct, *broken = con.execute(
+            f"select count(*), count(distinct hash(coalesce({', '.join(ids)}))), {counts} "
+            f"from {reader(path, spec, types)}"
+        ).fetchone()
     except duckdb.Error:
-        raise Problem(UNEXPECTED, f"{where}: does not read back as {spec['format']} in UTF-8 with these columns") from None
+        raise Problem(
+            UNEXPECTED, f"{where}: does not read back as {spec['format']} in UTF-8 with these columns"
+        ) from None
     rules = {"no identifier may come twice": total - distinct, **dict(zip(rules, broken))}
     if total > limits.get("rows", total):
         raise Problem(UNEXPECTED, f"{where}: {total} rows, {limits['rows']} are taken")
@@ -109,19 +133,27 @@ def column_rules(delivery, column, name, fields):
     """{rule: condition that a value breaks it} for one text column of a written file."""
     spec, field = delivery.spec, column.field
     if column.constant is not None:
-        return {} if column.constant == "{reason}" else {
-            f"must be '{column.constant}'": f"{name} is distinct from {rows.literal(column.constant)}"}
+        return (
+            {}
+            if column.constant == "{reason}"
+            else {f"must be '{column.constant}'": f"{name} is distinct from {rows.literal(column.constant)}"}
+        )
     if field is None:
         return {"must be empty": f"{name} is not null"}
     if fields[field] != "VARCHAR":
         form = {"DATE": spec.get("dates", "%Y-%m-%d")}.get(fields[field], spec.get("timestamps", "%Y-%m-%d %H:%M:%S"))
         timed = re.fullmatch(f"{rows.DATE}|{rows.TIME}", fields[field])
-        return {f"must be a time like {form}": f"try_strptime({name}, '{form}') is null and {name} is not null"} if timed else {}
+        return (
+            {f"must be a time like {form}": f"try_strptime({name}, '{form}') is null and {name} is not null"}
+            if timed
+            else {}
+        )
     if field in spec.get("hash", []):
         empty = hashlib.sha256(delivery.salt.encode()).hexdigest()
-        return {"must be a lower-case SHA-256, not of nothing":
-                f"{name} is not null and (coalesce(try(octet_length(unhex({name}))), 0) <> 32 "
-                f"or lower({name}) <> {name} or {name} = '{empty}')"}
+        return {
+            "must be a lower-case SHA-256, not of nothing": f"{name} is not null and (coalesce(try(octet_length(unhex({name}))), 0) <> 32 "
+            f"or lower({name}) <> {name} or {name} = '{empty}')"
+        }
     if field == "phone":
         pattern = rows.E164[2:] if spec.get("normalise", {}).get("phone") == "digits" else rows.E164
         return {"must be a phone number": f"not regexp_full_match({name}, '{pattern}')"}

@@ -12,33 +12,119 @@ from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem
 TEXT, BOOL, DATE, TIME, NUMBER = r"VARCHAR", r"BOOLEAN", r"DATE", r"TIMESTAMP.*", r".*INT.*|DECIMAL.*|DOUBLE|FLOAT"
 MARTS = {
     "customers": {
-        **dict.fromkeys("person_id primary_customer_id email phone app_user_id first_name last_name country region city "
-                        "language time_zone stage clm_stage rfm_segment rfm_clm_stage".split(), TEXT),
-        **dict.fromkeys("r_score f_score m_score orders_count gross_revenue net_revenue recency_days".split(), NUMBER),
-        **dict.fromkeys("first_order_date last_order_date last_activity_date".split(), DATE),
-        **dict.fromkeys("is_active_30d is_customer is_repeat_customer is_loyal_customer "
-                        "can_email can_sms can_push can_ads".split(), BOOL), "stage_entered_at": TIME},
-    "customer_channels": {"person_id": TEXT, "channel": TEXT, "can_contact": BOOL, "consent_status": TEXT,
-                          "consented_at": TIME, "blocked_reason": TEXT},
-    "suppression_list": {"channel": TEXT, "address_type": TEXT, "address": TEXT, "address_sha256": TEXT,
-                         "reason": TEXT, "suppressed_at": TIME},
-    "audience_members": {"audience": TEXT, "person_id": TEXT, "entered_on": DATE, "is_holdout": BOOL,
-                         "can_email": BOOL, "can_sms": BOOL, "can_push": BOOL, "can_ads": BOOL, "blocked_reason": TEXT},
+        **dict.fromkeys(
+            [
+                "person_id",
+                "primary_customer_id",
+                "email",
+                "phone",
+                "app_user_id",
+                "first_name",
+                "last_name",
+                "country",
+                "region",
+                "city",
+                "language",
+                "time_zone",
+                "stage",
+                "clm_stage",
+                "rfm_segment",
+                "rfm_clm_stage",
+            ],
+            TEXT,
+        ),
+        **dict.fromkeys(
+            ["r_score", "f_score", "m_score", "orders_count", "gross_revenue", "net_revenue", "recency_days"], NUMBER
+        ),
+        **dict.fromkeys(["first_order_date", "last_order_date", "last_activity_date"], DATE),
+        **dict.fromkeys(
+            [
+                "is_active_30d",
+                "is_customer",
+                "is_repeat_customer",
+                "is_loyal_customer",
+                "can_email",
+                "can_sms",
+                "can_push",
+                "can_ads",
+            ],
+            BOOL,
+        ),
+        "stage_entered_at": TIME,
+    },
+    "customer_channels": {
+        "person_id": TEXT,
+        "channel": TEXT,
+        "can_contact": BOOL,
+        "consent_status": TEXT,
+        "consented_at": TIME,
+        "blocked_reason": TEXT,
+    },
+    "suppression_list": {
+        "channel": TEXT,
+        "address_type": TEXT,
+        "address": TEXT,
+        "address_sha256": TEXT,
+        "reason": TEXT,
+        "suppressed_at": TIME,
+    },
+    "audience_members": {
+        "audience": TEXT,
+        "person_id": TEXT,
+        "entered_on": DATE,
+        "is_holdout": BOOL,
+        "can_email": BOOL,
+        "can_sms": BOOL,
+        "can_push": BOOL,
+        "can_ads": BOOL,
+        "blocked_reason": TEXT,
+    },
     "lifecycle_metrics": {"metric_date": DATE},
 }
 # Fields that are no column of customers.
-OTHER_FIELDS = {"audience": ("VARCHAR", "m.audience"), "entered_on": ("DATE", "m.entered_on"),
-                "consented_at": ("TIMESTAMP", "ch.consented_at")}
+OTHER_FIELDS = {
+    "audience": ("VARCHAR", "m.audience"),
+    "entered_on": ("DATE", "m.entered_on"),
+    "consented_at": ("TIMESTAMP", "ch.consented_at"),
+}
 # In order of severity: what is further right wins.
 BLOCKS = ["no_consent", "unsubscribed", "hard_bounce", "complaint", "erased"]
 # In order of the waterfall; the first that applies is the person's one reason.
-REASONS = ["erased", "no_identifier", "complaint", "hard_bounce", "unsubscribed", "no_consent", "held_out",
-           "duplicate", "quarantined", "over_cap"]
+REASONS = [
+    "erased",
+    "no_identifier",
+    "complaint",
+    "hard_bounce",
+    "unsubscribed",
+    "no_consent",
+    "held_out",
+    "duplicate",
+    "quarantined",
+    "over_cap",
+]
 # trim() and \s know ASCII only: NBSP, zero-width characters and BOM have to be named.
-BLANKS = "".join(map(chr, [*range(9, 14), 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x2010), 0x2028, 0x2029, 0x202F, 0x205F,
-                           0x2060, 0x3000, 0xFEFF]))
+BLANKS = "".join(
+    map(
+        chr,
+        [
+            *range(9, 14),
+            32,
+            0x85,
+            0xA0,
+            0x1680,
+            *range(0x2000, 0x2010),
+            0x2028,
+            0x2029,
+            0x202F,
+            0x205F,
+            0x2060,
+            0x3000,
+            0xFEFF,
+        ],
+    )
+)
 E164 = r"\+[1-9][0-9]{6,14}"
-EMAIL = (r"[^\s@\"(),:;<>\[\]\\" + BLANKS + r"]{1,64}@[\p{L}\p{N}_-]+([.][\p{L}\p{N}_-]+)*[.][\p{L}\p{N}-]{2,}")
+EMAIL = r"[^\s@\"(),:;<>\[\]\\" + BLANKS + r"]{1,64}@[\p{L}\p{N}_-]+([.][\p{L}\p{N}_-]+)*[.][\p{L}\p{N}-]{2,}"
 # For speed: what nearly all addresses look like needs neither normalising nor a closer look.
 PLAIN_EMAIL = "[a-z0-9][a-z0-9._%+-]{0,63}@([a-z0-9-]+[.])+[a-z]{2,}"
 # Free text that a destination refuses; a match withholds the value.
@@ -50,20 +136,39 @@ REFUSED = {
     "local_part_not_ascii": r"^[^@]*[^\x00-\x7F@][^@]*@",
 }
 VECTORS = [  # normaliser, input, normalised, SHA-256 of it (published by Meta and Google)
-    ("email", " John_Smith@gmail.com ", "john_smith@gmail.com", "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"),
-    ("email", "mary@example.com", "mary@example.com", "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79"),
+    (
+        "email",
+        " John_Smith@gmail.com ",
+        "john_smith@gmail.com",
+        "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f",
+    ),
+    (
+        "email",
+        "mary@example.com",
+        "mary@example.com",
+        "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79",
+    ),
     ("digits", "+1 (650) 555-1212", "16505551212", "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176"),
     ("name", "Valéry", "valéry", "08e1996b5dd49e62a4b4c010d44e4345592a863bb9f8e3976219bac29417149c"),
     ("name", "정", "정", "8fa8cd9c440be61d0151429310034083132b35975c4bea67fdd74158eb51db14"),
     ("name", "us", "us", "79adb2a2fce5c6ba215fe5f27f532d4e7edbac4b6a5e09e1ef3a08084a904621"),
-    ("gmail", "  ALEXZ@example.com   ", "alexz@example.com", "509e933019bb285a134a9334b8bb679dff79d0ce023d529af4bd744d47b4fd8a"),
+    (
+        "gmail",
+        "  ALEXZ@example.com   ",
+        "alexz@example.com",
+        "509e933019bb285a134a9334b8bb679dff79d0ce023d529af4bd744d47b4fd8a",
+    ),
     ("e164", "+1-800-555-0100   ", "+18005550100", "fb4f73a6ec5fdb7077d564cdd22c3554b43ce49168550c3b12c547b78c517b30"),
     ("name", "GivenName", "givenname", "128a07bfe2df877c52076e60d7774cf5baaa046c5a6c48daf30ff43ecca2f814"),
     ("gmail", "Cloudy.SanFrancisco+shopping@googlemail.com", "cloudysanfrancisco@googlemail.com", None),
     ("gmail", "user.name+NYC@Example.com", "user.name+nyc@example.com", None),
     ("name", "", None, None),
-    ("name", "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79",
-     "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79", None),
+    (
+        "name",
+        "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79",
+        "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79",
+        None,
+    ),
 ]
 
 
@@ -84,19 +189,23 @@ def stripped(sql):
 def normalised(kind, sql):
     """The SQL expression that normalises the text expression sql; empty becomes null."""
     email = f"case when regexp_full_match({sql}, '{PLAIN_EMAIL}') then {sql} else lower({stripped(sql)}) end"
-    return "nullif(" + {
-        "email": email,
-        # Only these two domains ignore dots and +suffix; elsewhere j.doe and jdoe are two people.
-        "gmail": f"case when regexp_matches({email}, '@(gmail|googlemail)[.]com$') then replace(split_part("
-                 f"split_part({email}, '@', 1), '+', 1), '.', '') || '@' || split_part({email}, '@', 2) "
-                 f"else {email} end",
-        "e164": plain_e164(sql),
-        "digits": f"ltrim({plain_e164(sql)}, '+')",
-        "name": f"lower({stripped(sql)})",
-        "letters": f"regexp_replace(lower({sql}), '[^\\p{{L}}]', '', 'g')",
-        "upper": f"upper({stripped(sql)})",
-        "text": sql,
-    }[kind] + ", '')"
+    return (
+        "nullif("
+        + {
+            "email": email,
+            # Only these two domains ignore dots and +suffix; elsewhere j.doe and jdoe are two people.
+            "gmail": f"case when regexp_matches({email}, '@(gmail|googlemail)[.]com$') then replace(split_part("
+            f"split_part({email}, '@', 1), '+', 1), '.', '') || '@' || split_part({email}, '@', 2) "
+            f"else {email} end",
+            "e164": plain_e164(sql),
+            "digits": f"ltrim({plain_e164(sql)}, '+')",
+            "name": f"lower({stripped(sql)})",
+            "letters": f"regexp_replace(lower({sql}), '[^\\p{{L}}]', '', 'g')",
+            "upper": f"upper({stripped(sql)})",
+            "text": sql,
+        }[kind]
+        + ", '')"
+    )
 
 
 def plain_e164(sql):
@@ -105,8 +214,10 @@ def plain_e164(sql):
     `+44 (0)20 …` is none: dropping the brackets would keep a zero that must not be dialled from abroad.
     """
     bare = f"regexp_replace({sql}, '[{BLANKS}().\\-/]', '', 'g')"
-    return (f"case when regexp_full_match({sql}, '{E164}') then {sql} "
-            f"when not contains({sql}, '(0)') and regexp_full_match({bare}, '{E164}') then {bare} end")
+    return (
+        f"case when regexp_full_match({sql}, '{E164}') then {sql} "
+        f"when not contains({sql}, '(0)') and regexp_full_match({bare}, '{E164}') then {bare} end"
+    )
 
 
 def digits(sql):
@@ -121,18 +232,26 @@ def is_hash(sql):
 def self_test(con):
     """Recompute the published vectors with the very expressions of the export. Problem when one differs."""
     for kind, raw, clean, digest in VECTORS:
-        got = con.execute(f"select n, if(not {is_hash('n')}, sha256(n), null) from (select {normalised(kind, 'v')} as n from (select ?::varchar as v))",
-                          [raw]).fetchone()
-        if got[0] != clean or (digest or "") != (got[1] or "") and (digest or kind != "gmail"):
-            raise Problem(UNEXPECTED, f"self-test: the published '{kind}' vector does not come out; no hashed file was written")
+        got = con.execute(
+            f"select n, if(not {is_hash('n')}, sha256(n), null) from (select {normalised(kind, 'v')} as n from (select ?::varchar as v))",
+            [raw],
+        ).fetchone()
+        if got[0] != clean or ((digest or "") != (got[1] or "") and (digest or kind != "gmail")):
+            raise Problem(
+                UNEXPECTED, f"self-test: the published '{kind}' vector does not come out; no hashed file was written"
+            )
 
 
 def check_contract(con):
     """Compare the marts with what the export reads. Return {column of customers: DuckDB type}; Problem 3 otherwise."""
     problems, types = [], {}
-    tables = {row[0] for row in con.execute(
-        "select table_name from duckdb_tables() where schema_name = 'marts' and database_name = 'source' "
-        "union all select view_name from duckdb_views() where schema_name = 'marts' and not internal").fetchall()}
+    tables = {
+        row[0]
+        for row in con.execute(
+            "select table_name from duckdb_tables() where schema_name = 'marts' and database_name = 'source' "
+            "union all select view_name from duckdb_views() where schema_name = 'marts' and not internal"
+        ).fetchall()
+    }
     for mart, columns in MARTS.items():
         if mart not in tables:
             problems.append(f"the mart '{mart}' is missing")
@@ -146,22 +265,20 @@ def check_contract(con):
                 problems.append(f"{mart}.{column} is {found[column]}")
     if not problems:
         for sentence, sql in {
-            "audience_members has rows without audience or person_id":
-                "select 1 from marts.audience_members where audience is null or person_id is null",
-            "audience_members has an audience name with characters other than letters, digits, _ and -":
-                "select 1 from marts.audience_members where not regexp_full_match(audience, '[A-Za-z0-9_-]{1,100}')",
+            "audience_members has rows without audience or person_id": "select 1 from marts.audience_members where audience is null or person_id is null",
+            "audience_members has an audience name with characters other than letters, digits, _ and -": "select 1 from marts.audience_members where not regexp_full_match(audience, '[A-Za-z0-9_-]{1,100}')",
             "customers has rows without person_id": "select 1 from marts.customers where person_id is null",
-            "suppression_list has an unknown address_type or a row without address and hash":
-                "select 1 from marts.suppression_list where address_type is null or address_type not in "
-                "('email', 'phone', 'user_id') or (address is null and address_sha256 is null)",
-            "suppression_list.address_sha256 is not the SHA-256 of address":
-                "select 1 from marts.suppression_list where address_sha256 <> sha256(address)",
+            "suppression_list has an unknown address_type or a row without address and hash": "select 1 from marts.suppression_list where address_type is null or address_type not in "
+            "('email', 'phone', 'user_id') or (address is null and address_sha256 is null)",
+            "suppression_list.address_sha256 is not the SHA-256 of address": "select 1 from marts.suppression_list where address_sha256 <> sha256(address)",
             "lifecycle_metrics is empty": "select 1 where not exists (from marts.lifecycle_metrics where metric_date is not null)",
         }.items():
             if con.execute(f"{sql} limit 1").fetchone():
                 problems.append(sentence)
     if problems:
-        raise Problem(CONTRACT, f"the published marts do not fulfil the contract: {'; '.join(problems)}; rebuild and publish them")
+        raise Problem(
+            CONTRACT, f"the published marts do not fulfil the contract: {'; '.join(problems)}; rebuild and publish them"
+        )
     return {**types, **{field: kind for field, (kind, _) in OTHER_FIELDS.items()}}
 
 
@@ -171,8 +288,10 @@ def read_phones(con):
     Returns the number of phones that stay unusable for want of that library.
     """
     con.execute("create temp table phone_book (raw varchar, region varchar, e164 varchar)")
-    unread = con.execute(f"select distinct phone, upper(country) from marts.customers where phone <> '' "
-                         f"and {plain_e164('phone')} is null").fetchall()
+    unread = con.execute(
+        f"select distinct phone, upper(country) from marts.customers where phone <> '' "
+        f"and {plain_e164('phone')} is null"
+    ).fetchall()
     try:
         import phonenumbers
     except ImportError:
@@ -192,9 +311,15 @@ def read_phones(con):
 
 
 # The person `p` of a query, with addresses as they are compared and written.
-PERSON = "marts.customers p left join phone_book n on n.raw = p.phone and n.region is not distinct from upper(p.country)"
-ADDRESS = {"email": normalised("email", "p.email"), "phone": f"coalesce({plain_e164('p.phone')}, n.e164)",
-           "phone_digits": f"nullif({digits('p.phone')}, '')", "app_user_id": "nullif(p.app_user_id, '')"}
+PERSON = (
+    "marts.customers p left join phone_book n on n.raw = p.phone and n.region is not distinct from upper(p.country)"
+)
+ADDRESS = {
+    "email": normalised("email", "p.email"),
+    "phone": f"coalesce({plain_e164('p.phone')}, n.e164)",
+    "phone_digits": f"nullif({digits('p.phone')}, '')",
+    "app_user_id": "nullif(p.app_user_id, '')",
+}
 
 
 def _rank(sql):
@@ -207,19 +332,25 @@ def own_rank(channel):
     return f"""case when p.stage = 'erased' then 5
         when ch.can_contact and ch.consent_status = 'opted_in' and ch.consented_at is not null
             and ch.blocked_reason is null and p.can_{channel} then 0
-        else {_rank('ch.blocked_reason')} end"""
+        else {_rank("ch.blocked_reason")} end"""
 
 
 # How a person's addresses are compared with each kind of blocking value. A number that was listed without its
 # country code is met by every number that ends in it after 0 to 3 digits of code.
 _CODES = [f"substr(phone, {start})" for start in (2, 3, 4, 5)]
 PROBES = {
-    "email": ["email"], "email_sha256": ["sha256(email)"], "mailbox": [normalised("gmail", "email")],
-    "user_id": ["app_user_id"], "user_id_sha256": ["sha256(app_user_id)"],
+    "email": ["email"],
+    "email_sha256": ["sha256(email)"],
+    "mailbox": [normalised("gmail", "email")],
+    "user_id": ["app_user_id"],
+    "user_id_sha256": ["sha256(app_user_id)"],
     "phone": ["phone", "if(phone_digits is distinct from phone, phone_digits, null)"],
     "national": [f"ltrim({tail}, '0')" for tail in _CODES] + ["if(phone is null, ltrim(phone_digits, '+0'), null)"],
-    "phone_sha256": [f"sha256({form})" for form in ["phone", "phone_digits", _CODES[0], f"'00' || {_CODES[0]}"]
-                     + [f"'0' || {tail}" for tail in _CODES[1:]]],
+    "phone_sha256": [
+        f"sha256({form})"
+        for form in ["phone", "phone_digits", _CODES[0], f"'00' || {_CODES[0]}"]
+        + [f"'0' || {tail}" for tail in _CODES[1:]]
+    ],
 }
 
 
@@ -230,25 +361,35 @@ def block(con, channel, gmail):
     contacted. gmail: also compare the mailbox that is left when dots and +suffix are dropped.
     """
     table = f"block_{channel}{'_gmail' if gmail else ''}"
-    values = {"email": [("email", "{}")] + [("mailbox", normalised("gmail", "{}"))] * gmail, "app_user_id": [("user_id", "{}")],
-              "phone": [("phone", "{}")], "phone_digits": [("phone", "{}")]}
+    values = {
+        "email": [("email", "{}")] + [("mailbox", normalised("gmail", "{}"))] * gmail,
+        "app_user_id": [("user_id", "{}")],
+        "phone": [("phone", "{}")],
+        "phone_digits": [("phone", "{}")],
+    }
     fields = [f for f in ADDRESS if f in CHANNELS[channel] or (f == "phone_digits" and "phone" in CHANNELS[channel])]
-    people = [f"select '{kind}', {form.replace('{}', field)}, rank from unwilling" for field in fields for kind, form in values[field]]
-    people += ["select 'national', ltrim(phone_digits, '+0'), rank from unwilling where phone is null"] * ("phone" in fields)
+    people = [
+        f"select '{kind}', {form.replace('{}', field)}, rank from unwilling"
+        for field in fields
+        for kind, form in values[field]
+    ]
+    people += ["select 'national', ltrim(phone_digits, '+0'), rank from unwilling where phone is null"] * (
+        "phone" in fields
+    )
     mailbox = f"select 'mailbox', {normalised('gmail', 'address')}, rank from listed where address_type = 'email'"
     con.execute(f"""create temp table if not exists {table} as
-        with listed as (select *, {_rank('reason')} as rank from marts.suppression_list
+        with listed as (select *, {_rank("reason")} as rank from marts.suppression_list
                         where channel = '{channel}' or channel is null),
-        unwilling as (select {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}, {own_rank(channel)} as rank
+        unwilling as (select {", ".join(f"{sql} as {name}" for name, sql in ADDRESS.items())}, {own_rank(channel)} as rank
             from {PERSON} left join marts.customer_channels ch on ch.person_id = p.person_id and ch.channel = '{channel}'
             where {own_rank(channel)} > 0)
         select kind, value, max(rank)::utinyint as rank from (
-            select address_type as kind, case address_type when 'email' then {normalised('email', 'address')}
-                when 'phone' then {digits('address')} else address end as value, rank from listed
+            select address_type as kind, case address_type when 'email' then {normalised("email", "address")}
+                when 'phone' then {digits("address")} else address end as value, rank from listed
             union all select address_type || '_sha256', lower(address_sha256), rank from listed where address is null
-            union all select 'national', ltrim({digits('address')}, '+0'), rank from listed
+            union all select 'national', ltrim({digits("address")}, '+0'), rank from listed
                 where address_type = 'phone' and not starts_with(address, '+')
-            union all {' union all '.join(people + [mailbox] * gmail)})
+            union all {" union all ".join(people + [mailbox] * gmail)})
         where value <> '' group by all""")
     return table, {row[0] for row in con.execute(f"select distinct kind from {table}").fetchall()}
 
@@ -288,7 +429,9 @@ def _column_sql(delivery, column, types, safe):
         if "text_bytes" in spec:
             rules["too_long"] = f"strlen(VALUE) > {spec['text_bytes']}"
     if field == "email":
-        rules["not_an_email"] = f"strlen(VALUE) > 254 or not (plain_email or regexp_full_match(VALUE, {literal(EMAIL)}))"
+        rules["not_an_email"] = (
+            f"strlen(VALUE) > 254 or not (plain_email or regexp_full_match(VALUE, {literal(EMAIL)}))"
+        )
     return sql, rules, written
 
 
@@ -320,8 +463,7 @@ def main_statement(delivery, audience, types, blocks, safe):
         ranks[name] = f"greatest({', '.join(['0::utinyint', *(f'{name}{i}.rank' for i in range(len(probes)))])})"
     bad, written = [], []
     for i, (_, rules, form) in enumerate(columns):
-        whens = " ".join(f"when {rule.replace('VALUE', f'v{i}')} then '{i}:{name}'"
-                         for name, rule in rules.items())
+        whens = " ".join(f"when {rule.replace('VALUE', f'v{i}')} then '{i}:{name}'" for name, rule in rules.items())
         bad.append(f"case {whens} end as b{i}" if rules else f"null as b{i}")
         form = form.replace("VALUE", f"v{i}")
         written.append(f"case when b{i} is null then {form} end as c{i}" if rules else f"{form} as c{i}")
@@ -331,26 +473,26 @@ def main_statement(delivery, audience, types, blocks, safe):
             select m.person_id, p.person_id is null as unknown, p.can_email, p.can_sms, {raw},
                 regexp_full_match(p.email, '{PLAIN_EMAIL}') as plain_email,
                 m.is_holdout is distinct from false as held_out, if(m.can_{channel}, 0, 1)::utinyint as member_rank,
-                ({own_rank(channel)})::utinyint as own_rank, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}
+                ({own_rank(channel)})::utinyint as own_rank, {", ".join(f"{sql} as {name}" for name, sql in ADDRESS.items())}
             from marts.audience_members m left join ({PERSON}) on p.person_id = m.person_id
             left join marts.customer_channels ch on ch.person_id = m.person_id and ch.channel = '{channel}'
             where m.audience = {literal(audience)}),
         hashed as (select *, sha256(email) as email_sha256, sha256(phone) as phone_sha256 from member),
         judged as (select hashed.*, greatest(own_rank, member_rank, {ranks[channel]}) as rank
-                {''.join(f', {sql} as rank_{name}' for name, sql in ranks.items() if name != channel)}
-            from hashed {' '.join(joins)}),
-        valued as (select *, {', '.join(f'{sql} as v{i}' for i, (sql, _, _) in enumerate(columns))} from judged),
-        checked as (select *, {', '.join(bad)} from valued),
-        shaped as (select *, {', '.join(written)} from checked)
+                {"".join(f", {sql} as rank_{name}" for name, sql in ranks.items() if name != channel)}
+            from hashed {" ".join(joins)}),
+        valued as (select *, {", ".join(f"{sql} as v{i}" for i, (sql, _, _) in enumerate(columns))} from judged),
+        checked as (select *, {", ".join(bad)} from valued),
+        shaped as (select *, {", ".join(written)} from checked)
         select person_id, unknown,
             case when rank = 5 then 'erased'
-                when coalesce({', '.join(CHANNELS[channel])}) is null or coalesce({', '.join(f'v{i}' for i in ids)}) is null
+                when coalesce({", ".join(CHANNELS[channel])}) is null or coalesce({", ".join(f"v{i}" for i in ids)}) is null
                     then 'no_identifier'
-                when rank > 0 then [{', '.join(map(literal, BLOCKS))}][rank]
+                when rank > 0 then [{", ".join(map(literal, BLOCKS))}][rank]
                 when held_out then 'held_out'
-                when coalesce({', '.join(f'c{i}' for i in ids)}) is null then 'quarantined' end as reason,
-            {', '.join(f'c{i}' for i in every)},
-            nullif(concat_ws(' ', {', '.join(f'b{i}' for i in every)}), '') as withheld
+                when coalesce({", ".join(f"c{i}" for i in ids)}) is null then 'quarantined' end as reason,
+            {", ".join(f"c{i}" for i in every)},
+            nullif(concat_ws(' ', {", ".join(f"b{i}" for i in every)}), '') as withheld
         from shaped"""
 
 
@@ -360,12 +502,17 @@ def settle(con, delivery):
     others = [i for i, column in enumerate(delivery.columns) if column.field in ("email", "phone") and i not in ids]
     first, rest = f"coalesce({', '.join(f'c{i}' for i in ids)})", ids[1:] + others
     changes = [(first, "reason = 'duplicate'")]
-    changes += [(f"c{i}", f"c{i} = null, withheld = concat_ws(' ', withheld, '{i}:duplicate')")
-                for i in rest if delivery.spec.get("unique")]
+    changes += [
+        (f"c{i}", f"c{i} = null, withheld = concat_ws(' ', withheld, '{i}:duplicate')")
+        for i in rest
+        if delivery.spec.get("unique")
+    ]
     for value, change in changes:
         # Most files have no duplicates, which 64-bit hashes prove three times as fast as the values.
-        if con.execute(f"select count({value}) = count(distinct hash({value})) from file_rows where reason is null "
-                       f"and {value} is not null").fetchone()[0]:
+        if con.execute(
+            f"select count({value}) = count(distinct hash({value})) from file_rows where reason is null "
+            f"and {value} is not null"
+        ).fetchone()[0]:
             continue
         con.execute(f"""update file_rows set {change} from (
                 select {value} as value, min_by(rowid, person_id) as kept from file_rows
@@ -380,13 +527,17 @@ def file_columns(delivery, audience, now, removed=False):
     """[(header, expression over file_rows)] of a delivered file; removed: the columns of a removal."""
     spec = delivery.spec
     plain = [(column.header, f"c{i}", column) for i, column in enumerate(delivery.columns)]
-    ids = [(header, f"i{n}" if removed else sql) for n, (header, sql, _) in enumerate(c for c in plain if c[2].identifier)]
+    ids = [
+        (header, f"i{n}" if removed else sql) for n, (header, sql, _) in enumerate(c for c in plain if c[2].identifier)
+    ]
     if "payload" not in spec:
         return ids if removed else [(header, sql) for header, sql, _ in plain]
     fields = [] if removed else [f"{literal(header)}: {sql}" for header, sql, column in plain if not column.identifier]
     fields.append(f"{literal('in_' + audience)}: {'false' if removed else 'true'}")
-    return ids + [(spec["payload"]["updated_at"], stamp(now)),
-                  (spec["payload"]["column"], f"to_json({{{', '.join(fields)}}})::varchar")]
+    return ids + [
+        (spec["payload"]["updated_at"], stamp(now)),
+        (spec["payload"]["column"], f"to_json({{{', '.join(fields)}}})::varchar"),
+    ]
 
 
 def stamp(now):
@@ -399,8 +550,11 @@ def key_and_digest(identifiers, columns, updated_at):
     by_header = dict(columns)
     key = "coalesce(" + ", ".join(f"'{n}:' || {by_header[header]}" for n, header in enumerate(identifiers)) + ")"
     # With its length before each value, no two rows read the same; concat alone would drop nulls.
-    parts = ", ".join(f"coalesce(strlen(({sql})::varchar) || ':' || ({sql})::varchar, '-')"
-                      for header, sql in columns if header != updated_at)
+    parts = ", ".join(
+        f"coalesce(strlen(({sql})::varchar) || ':' || ({sql})::varchar, '-')"
+        for header, sql in columns
+        if header != updated_at
+    )
     return key, f"md5_number_lower(concat({parts}))"
 
 
@@ -418,26 +572,46 @@ def suppress_statement(delivery, types, given, now):
         value, rules, written = _column_sql(delivery, column, types, False)
         bad = " or ".join(["v is null", *(f"coalesce({rule}, false)" for rule in rules.values())]).replace("VALUE", "v")
         shaped = f"case when not ({bad}) then {written.replace('VALUE', 'v')} end"
-        address = {"email": normalised("email", "address"), "phone": plain_e164("address"), "app_user_id": "address"}[column.field]
-        selects.append(f"""select {', '.join('c' if i == n else 'null' for i in range(len(ids)))}, reason from (
+        address = {"email": normalised("email", "address"), "phone": plain_e164("address"), "app_user_id": "address"}[
+            column.field
+        ]
+        selects.append(f"""select {", ".join("c" if i == n else "null" for i in range(len(ids)))}, reason from (
             select {shaped} as c, reason from (select *, {value} as v from (
                 select {address} as {column.field}, sha256({column.field}) as {column.field}_sha256,
                     false as plain_email, reason from listed
                 where address_type = '{kinds[column.field]}'))) where c is not null""")
         if given:
             sha = "substr(key, 3)" if column.field in delivery.spec.get("hash", []) else "sha256(substr(key, 3))"
-            selects.append(f"""select {', '.join('substr(key, 3)' if i == n else 'null' for i in range(len(ids)))}, 'erased'
+            selects.append(f"""select {", ".join("substr(key, 3)" if i == n else "null" for i in range(len(ids)))}, 'erased'
                 from ({given}) where key[1] = '{n}' and {sha} in (
                     select lower(address_sha256) from listed where address is null and address_type = '{kinds[column.field]}')""")
     names = [f"i{n}" for n in range(len(ids))]
-    constants = [(c.header, "min(reason)" if c.constant == "{reason}" else
-                  "null::varchar" if c.constant is None else literal(c.constant)) for c in columns if not c.identifier]
+    constants = [
+        (
+            c.header,
+            "min(reason)"
+            if c.constant == "{reason}"
+            else "null::varchar"
+            if c.constant is None
+            else literal(c.constant),
+        )
+        for c in columns
+        if not c.identifier
+    ]
     if "payload" in delivery.spec:
         fields = ", ".join(f"{literal(header)}: {sql}" for header, sql in constants)
-        constants = [(delivery.spec["payload"]["updated_at"], stamp(now)),
-                     (delivery.spec["payload"]["column"], f"to_json({{{fields}}})::varchar")]
-    return f"""with listed as (select * from marts.suppression_list where channel = '{delivery.channel}' or channel is null),
-        u({', '.join(names)}, reason) as ({' union all '.join(selects)})
-        select {', '.join([f'{n} as {quoted(c.header)}' for n, c in zip(names, ids)]
-                          + [f'{sql} as {quoted(header)}' for header, sql in constants])}
-        from u group by {', '.join(names)} order by all"""
+        constants = [
+            (delivery.spec["payload"]["updated_at"], stamp(now)),
+            (delivery.spec["payload"]["column"], f"to_json({{{fields}}})::varchar"),
+        ]
+    return f"""with listed as (select * from marts.suppression_list where channel = '{
+        delivery.channel
+    }' or channel is null),
+        u({", ".join(names)}, reason) as ({" union all ".join(selects)})
+        select {
+        ", ".join(
+            [f"{n} as {quoted(c.header)}" for n, c in zip(names, ids)]
+            + [f"{sql} as {quoted(header)}" for header, sql in constants]
+        )
+    }
+        from u group by {", ".join(names)} order by all"""
