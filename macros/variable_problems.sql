@@ -40,6 +40,9 @@
             {%- do problems.append("variable rfm_cut_points." ~ measure ~ ": four rising numbers for recency, frequency or monetary are needed") -%}
         {%- endif -%}
     {%- endfor -%}
+    {%- if var('cohort_dimension') not in ['acquisition_channel', 'country', 'first_category'] -%}
+        {%- do problems.append("variable cohort_dimension: '" ~ var('cohort_dimension') ~ "' must be acquisition_channel, country or first_category") -%}
+    {%- endif -%}
     {%- if var('holdout_share') is not number or not 0 <= var('holdout_share') <= 1 -%}
         {%- do problems.append("variable holdout_share: '" ~ var('holdout_share') ~ "' must be a number from 0 to 1") -%}
     {%- endif -%}

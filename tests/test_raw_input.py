@@ -257,9 +257,10 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
                 "at_risk_after_days": 90,
                 "lapsed_after_days": 90,
                 "loyal_min_orders": 1,
+                "cohort_dimension": "colour",
             },
             "variable as_of_date: '30.06.2024' is not a date|'Berlin' is no IANA time zone|at risk must come before lapsed"
-            "|loyal customers are repeat customers",
+            "|loyal customers are repeat customers|'colour' must be acquisition_channel, country or first_category",
         ),
     ],
 )
