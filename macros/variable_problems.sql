@@ -20,7 +20,7 @@
     {%- endif -%}
 
     {%- for name in ['loyal_min_orders', 'active_days', 'new_days', 'evaluating_days', 'evaluating_product_views',
-                     'max_records_per_email', 'at_risk_after_days', 'lapsed_after_days'] -%}
+                     'max_records_per_email', 'min_group_size', 'at_risk_after_days', 'lapsed_after_days'] -%}
         {%- set value = var(name) -%}
         {%- set may_be_null = name in ['at_risk_after_days', 'lapsed_after_days'] -%}
         {%- if not (value is none and may_be_null) and (value is not integer or value is boolean or value < 1) -%}
