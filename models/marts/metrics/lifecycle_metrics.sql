@@ -99,7 +99,7 @@ changes as (
         0 as repeat_customers,
         0 as loyal_customers,
         0 as active_users,
-        -session_events,
+        -session_events as session_events,
         -sessions as sessions
     from daily_sessions
 ),
