@@ -28,7 +28,7 @@ before_the_window as (
 measures as (
     select
         'existing_customers_who_ordered' as measure,
-        'Share of the customers of active_days (30) ago who have ordered since' as measured_as,
+        'Share of those who were customers {{ var("active_days") }} days ago who have ordered since' as measured_as,
         {{ ratio('count_if(has_ordered)', 'count(*)') }} as measured_value,
         count(*) as sample_size
     from before_the_window
@@ -38,7 +38,7 @@ measures as (
 
     select
         'prospects_who_ordered' as measure,
-        'Share of the people without an order active_days (30) ago who have ordered since' as measured_as,
+        'Share of those who had never ordered {{ var("active_days") }} days ago who have ordered since' as measured_as,
         {{ ratio('count_if(has_ordered)', 'count(*)') }} as measured_value,
         count(*) as sample_size
     from before_the_window
