@@ -24,7 +24,7 @@
     {%- endif -%}
 
     {%- for name in ['loyal_min_orders', 'active_days', 'new_days', 'evaluating_days', 'evaluating_product_views',
-                     'max_records_per_email', 'at_risk_after_days', 'lapsed_after_days'] -%}
+                     'max_records_per_email', 'min_group_size', 'at_risk_after_days', 'lapsed_after_days'] -%}
         {%- set value = var(name) -%}
         {%- set may_be_null = name in ['at_risk_after_days', 'lapsed_after_days'] -%}
         {%- if not (value is none and may_be_null) and (value is not integer or value is boolean or value < 1) -%}
@@ -44,6 +44,9 @@
             {%- do problems.append("variable rfm_cut_points." ~ measure ~ ": four rising numbers for recency, frequency or monetary are needed") -%}
         {%- endif -%}
     {%- endfor -%}
+    {%- if var('cohort_dimension') not in ['acquisition_channel', 'country', 'first_category'] -%}
+        {%- do problems.append("variable cohort_dimension: '" ~ var('cohort_dimension') ~ "' must be acquisition_channel, country or first_category") -%}
+    {%- endif -%}
     {%- if var('holdout_share') is not number or not 0 <= var('holdout_share') <= 1 -%}
         {%- do problems.append("variable holdout_share: '" ~ var('holdout_share') ~ "' must be a number from 0 to 1") -%}
     {%- endif -%}

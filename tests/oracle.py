@@ -85,6 +85,24 @@ def cohort_windows(orders, as_of, days=30):
     return {key: tuple(cell) for key, cell in cells.items()}
 
 
+def cohort_values(orders, as_of, cohort_of, ages=(0, 30, 60, 90, 180, 360, 720)):
+    """(cohort, age in days) -> (customers, those old enough, their revenue up to that age); cohort_of(customer, first day)"""
+    cells = defaultdict(lambda: [0, 0, 0])
+    baskets = defaultdict(list)
+    for customer, day, amount in orders:
+        baskets[customer].append((day, amount))
+    for customer, basket in baskets.items():
+        first = min(day for day, _ in basket)
+        for age in ages:
+            cell = cells[cohort_of(customer, first), age]
+            end = first + timedelta(age)
+            cell[0] += 1
+            if end <= as_of:
+                cell[1] += 1
+                cell[2] += sum(amount for day, amount in basket if day <= end)
+    return {key: tuple(cell) for key, cell in cells.items()}
+
+
 def active_customers(orders, day, days=30):
     first = day - timedelta(days - 1)
     return len({customer for customer, ordered, _ in orders if first <= ordered <= day})

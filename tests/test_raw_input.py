@@ -257,9 +257,10 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
                 "at_risk_after_days": 90,
                 "lapsed_after_days": 90,
                 "loyal_min_orders": 1,
+                "cohort_dimension": "colour",
             },
             "variable as_of_date: '30.06.2024' is not a date|'Berlin' is no IANA time zone|at risk must come before lapsed"
-            "|loyal customers are repeat customers",
+            "|loyal customers are repeat customers|'colour' must be acquisition_channel, country or first_category",
         ),
     ],
 )
@@ -282,4 +283,5 @@ def test_a_source_system_without_optional_tables_and_with_empty_ones(read, tmp_p
         table: warehouse.row(f"select count(*) from marts.{table}")[0]
         for (table,) in warehouse.rows("select table_name from information_schema.tables where table_schema = 'marts'")
     }
-    assert counts == dict.fromkeys(counts, 0) | {"rfm_grid": 25, "stage_summary": 11, "stage_thresholds": 1}
+    always = {"rfm_grid": 25, "stage_summary": 11, "stage_thresholds": 1, "metric_health": 5, "metric_benchmarks": 5}
+    assert counts == dict.fromkeys(counts, 0) | always

@@ -131,6 +131,23 @@ def test_cdnow_cohorts_equal_the_oracle(cdnow, cdnow_orders):
     assert windows == oracle.cohort_windows(cdnow_orders, CDNOW_AS_OF)
 
 
+def test_cdnow_cohort_values_equal_the_oracle(cdnow, cdnow_orders):
+    """An orders file knows no channels: the second kind of cohort is one group with everybody."""
+    marts = cdnow.rows(
+        "select cohort_type, cohort, age_days, customers, eligible_customers, gross_revenue, net_revenue, "
+        "gross_revenue_per_customer, is_complete from marts.cohort_value"
+    )
+    for kind, cohort_of in (
+        ("month", lambda _, first: first.strftime("%Y-%m")),
+        ("acquisition_channel", lambda *_: "unknown"),
+    ):
+        expected = oracle.cohort_values(cdnow_orders, CDNOW_AS_OF, cohort_of)
+        assert {(row[1], row[2]): row[3:6] for row in marts if row[0] == kind} == expected
+    for _, _, _, customers, eligible, gross, net, per_customer, is_complete in marts:
+        assert net == gross and is_complete == (customers == eligible)
+        assert per_customer == (pytest.approx(gross / eligible, abs=Decimal("0.0001")) if eligible else None)
+
+
 def test_cdnow_daily_metrics_equal_the_oracle(cdnow, cdnow_orders):
     first = min(day for _, day, _ in cdnow_orders)
     days = [first + timedelta(n) for n in range((CDNOW_AS_OF - first).days + 1)]

@@ -24,6 +24,7 @@ unioned as (
         min(events.occurred_at) as first_activity_at,
         count(*) as events_count,
         count(distinct events.session_id) as sessions_count,
+        count(events.session_id) as session_events_count,
         0 as orders_count,
         min(case when events.event_name in ('product_added_to_cart', 'checkout_started') then events.occurred_at end)
             as first_cart_at
@@ -40,6 +41,7 @@ unioned as (
         min(ordered_at) as first_activity_at,
         0 as events_count,
         0 as sessions_count,
+        0 as session_events_count,
         count(*) as orders_count,
         cast(null as timestamp) as first_cart_at
     from orders
@@ -53,10 +55,24 @@ person_days as (
         min(first_activity_at) as first_activity_at,
         cast(sum(events_count) as bigint) as events_count,
         cast(sum(sessions_count) as bigint) as sessions_count,
+        cast(sum(session_events_count) as bigint) as session_events_count,
         cast(sum(orders_count) as bigint) as orders_count,
         min(first_cart_at) as first_cart_at
     from unioned
     group by person_id, activity_date
+),
+
+with_end as (
+    select
+        *,
+        least(
+            {{ add_days('activity_date', var('active_days')) }},
+            coalesce(
+                lead(activity_date) over (partition by person_id order by activity_date),
+                {{ add_days('activity_date', var('active_days')) }}
+            )
+        ) as active_until
+    from person_days
 )
 
-select * from person_days
+select * from with_end

@@ -16,17 +16,14 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
-active_intervals as (
+daily_sessions as (
     select
-        activity_date as active_from,
-        least(
-            {{ add_days('activity_date', var('active_days')) }},
-            coalesce(
-                lead(activity_date) over (partition by person_id order by activity_date),
-                {{ add_days('activity_date', var('active_days')) }}
-            )
-        ) as active_until
+        activity_date,
+        sum(session_events_count) as session_events,
+        sum(sessions_count) as sessions
     from activity_days
+    where sessions_count > 0
+    group by activity_date
 ),
 
 changes as (
@@ -36,7 +33,9 @@ changes as (
         0 as customers,
         0 as repeat_customers,
         0 as loyal_customers,
-        0 as active_users
+        0 as active_users,
+        0 as session_events,
+        0 as sessions
     from people
 
     union all
@@ -47,19 +46,23 @@ changes as (
         case when order_number = 1 then 1 else 0 end as customers,
         case when order_number = 2 then 1 else 0 end as repeat_customers,
         case when order_number = {{ var('loyal_min_orders') }} then 1 else 0 end as loyal_customers,
-        0 as active_users
+        0 as active_users,
+        0 as session_events,
+        0 as sessions
     from orders
 
     union all
 
     select
-        active_from as changed_on,
+        activity_date as changed_on,
         0 as users,
         0 as customers,
         0 as repeat_customers,
         0 as loyal_customers,
-        1 as active_users
-    from active_intervals
+        1 as active_users,
+        0 as session_events,
+        0 as sessions
+    from activity_days
 
     union all
 
@@ -69,8 +72,36 @@ changes as (
         0 as customers,
         0 as repeat_customers,
         0 as loyal_customers,
-        -1 as active_users
-    from active_intervals
+        -1 as active_users,
+        0 as session_events,
+        0 as sessions
+    from activity_days
+
+    union all
+
+    select
+        activity_date as changed_on,
+        0 as users,
+        0 as customers,
+        0 as repeat_customers,
+        0 as loyal_customers,
+        0 as active_users,
+        session_events,
+        sessions
+    from daily_sessions
+
+    union all
+
+    select
+        {{ add_days('activity_date', var('active_days')) }} as changed_on,
+        0 as users,
+        0 as customers,
+        0 as repeat_customers,
+        0 as loyal_customers,
+        0 as active_users,
+        -session_events as session_events,
+        -sessions as sessions
+    from daily_sessions
 ),
 
 daily_changes as (
@@ -80,7 +111,9 @@ daily_changes as (
         sum(customers) as customers,
         sum(repeat_customers) as repeat_customers,
         sum(loyal_customers) as loyal_customers,
-        sum(active_users) as active_users
+        sum(active_users) as active_users,
+        sum(session_events) as session_events,
+        sum(sessions) as sessions
     from changes
     group by changed_on
 ),
@@ -100,7 +133,9 @@ days as (
 
 running as (
     select
-        {%- for metric in ['users', 'customers', 'repeat_customers', 'loyal_customers', 'active_users'] %}
+        {%- for metric in [
+            'users', 'customers', 'repeat_customers', 'loyal_customers', 'active_users', 'session_events', 'sessions',
+        ] %}
         cast(sum(coalesce(daily_changes.{{ metric }}, 0)) over so_far as bigint) as {{ metric }},
         {%- endfor %}
         days.period_start as metric_date
@@ -109,9 +144,10 @@ running as (
     window so_far as (order by days.period_start)
 ),
 
-final as (
+with_rates as (
     select
         metric_date,
+        cast({{ dbt.dateadd('year', -1, 'metric_date') }} as date) as year_ago_date,
         users,
         customers,
         repeat_customers,
@@ -120,8 +156,27 @@ final as (
         users - active_users as passive_users,
         {{ ratio('customers', 'users') }} as user_activation_rate,
         {{ ratio('repeat_customers', 'customers') }} as repeat_customer_rate,
-        {{ ratio('loyal_customers', 'repeat_customers') }} as loyal_customer_rate
+        {{ ratio('loyal_customers', 'repeat_customers') }} as loyal_customer_rate,
+        {{ ratio('session_events', 'sessions') }} as session_depth
     from running
+),
+
+final as (
+    select
+        today.metric_date,
+        today.users,
+        today.customers,
+        today.repeat_customers,
+        today.loyal_customers,
+        today.active_users,
+        today.passive_users,
+        today.user_activation_rate,
+        today.repeat_customer_rate,
+        today.loyal_customer_rate,
+        today.session_depth,
+        today.session_depth - year_ago.session_depth as session_depth_change
+    from with_rates as today
+    left join with_rates as year_ago on today.year_ago_date = year_ago.metric_date
 )
 
 select * from final

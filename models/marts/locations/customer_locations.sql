@@ -1,0 +1,117 @@
+with users as (
+    select * from {{ ref('stg_app__users') }}
+    where default_city is not null
+),
+
+events as (
+    select * from {{ ref('stg_app__events') }}
+    where event_name in ('location_searched', 'location_added') and city is not null
+),
+
+identity_map as (
+    select * from {{ ref('int_identity_map') }}
+    where source = 'app'
+),
+
+erased_people as (
+    select * from {{ ref('int_erased_people') }}
+),
+
+as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+logins as (
+    select
+        identity_map.person_id,
+        users.default_city,
+        users.created_at,
+        row_number() over (partition by identity_map.person_id order by users.created_at desc, users.user_id desc) = 1
+            as is_latest
+    from users
+    inner join identity_map on users.user_id = identity_map.source_id
+    inner join as_of on users.created_at < as_of.as_of_end
+),
+
+-- one default per person, that of the latest login; an earlier login's is a location that was added
+sightings as (
+    select
+        person_id,
+        case when is_latest then 'default' else 'added' end as kind,
+        default_city as city,
+        created_at as seen_at
+    from logins
+
+    union all
+
+    select
+        identity_map.person_id,
+        case events.event_name when 'location_added' then 'added' else 'searched' end as kind,
+        events.city,
+        events.occurred_at as seen_at
+    from events
+    inner join identity_map on events.user_id = identity_map.source_id
+    inner join as_of on events.event_date <= as_of.as_of_date
+),
+
+cleaned as (
+    select
+        person_id,
+        kind,
+        {{ replace_matches(strip('city'), ' +', ' ') }} as city,
+        seen_at
+    from sightings
+    where person_id not in (select erased_people.person_id from erased_people)
+),
+
+keyed as (
+    select
+        *,
+        lower(city) as city_key
+    from cleaned
+    where city != ''
+),
+
+-- one spelling for everybody, so that a chart has one bar per city
+spellings as (
+    select
+        city_key,
+        min_by(city, cast(seen_at as varchar) || ' ' || city) as city
+    from keyed
+    group by city_key
+),
+
+locations as (
+    select
+        keyed.person_id,
+        spellings.city,
+        bool_or(keyed.kind = 'default') as is_default,
+        bool_or(keyed.kind = 'added') as is_added,
+        bool_or(keyed.kind = 'searched') as is_searched,
+        min(keyed.seen_at) as first_seen_at,
+        max(keyed.seen_at) as last_seen_at,
+        min(case when keyed.kind = 'added' then keyed.seen_at end) as added_at
+    from keyed
+    inner join spellings on keyed.city_key = spellings.city_key
+    group by keyed.person_id, spellings.city
+),
+
+final as (
+    select
+        person_id,
+        city,
+        case
+            when is_default then 'default'
+            when is_added then 'added'
+            else 'searched'
+        end as kind,
+        is_default,
+        is_added,
+        is_searched,
+        first_seen_at,
+        last_seen_at,
+        added_at
+    from locations
+)
+
+select * from final
