@@ -40,7 +40,8 @@
 
 {% macro parse_timestamp(text, format=none) %}{{ return(adapter.dispatch('parse_timestamp')(text, format)) }}{% endmacro %}
 {% macro duckdb__parse_timestamp(text, format) %}
-    {%- set iso = "try_cast(" ~ text ~ " as timestamp)" -%}
+    {#- words such as infinity and epoch are timestamps to DuckDB, but no shop means them -#}
+    {%- set iso = "try_cast(case when " ~ matches(text, '^[0-9]') ~ " then " ~ text ~ " end as timestamp)" -%}
     {{ return("coalesce(" ~ iso ~ ", try_strptime(" ~ text ~ ", '" ~ format ~ "'))" if format else iso) }}
 {% endmacro %}
 

@@ -190,6 +190,7 @@ def test_nothing_is_lost_of_a_damaged_file(read):
         "f,2024-01-01,1,1",
         'g,"2024-01-01"x,1',
         "h,2024-01-01,NaN",
+        "i,-infinity,1",
     ]
     warehouse = read({"orders.csv": HEADER + "\n".join(lines) + "\n"}, select=MARTS)
     assert [row[0] for row in staged(warehouse)] == ["a"]
@@ -200,6 +201,7 @@ def test_nothing_is_lost_of_a_damaged_file(read):
         ("line 6: missing columns",),
         ("line 7: too many columns",),
         ("line 8: unquoted value",),
+        ("ordered_at: not a timestamp",),
         ("ordered_at: not a timestamp",),
     ]
     raw = {row[0] for row in warehouse.rows("select raw_row from intermediate.rejected_rows")}
