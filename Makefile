@@ -37,7 +37,6 @@ test-long: .venv/dev data/demo ## the long fuzzing, too
 
 lint: .venv/dev data/demo ## ruff and sqlfluff
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 	LIFECYCLE_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests
 
 clean: ## remove everything that was made, but not your data

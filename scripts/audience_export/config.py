@@ -1,7 +1,7 @@
 """destinations.yml: what destinations accept (specs) and what is sent to them (deliveries), validated.
 
-A destination is data. `load` returns Delivery objects that hold everything the SQL needs; nothing else
-reads the file. Errors: Problem with exit code 2, naming the file, the key and what is allowed there.
+A destination is data: `load` returns Delivery objects, and nothing else reads the file. Every error is a Problem
+with exit code 2 that names the file, the key and what is allowed there.
 """
 
 import difflib
@@ -14,16 +14,29 @@ import yaml
 
 OK, UNEXPECTED, USAGE, CONTRACT, GUARD, QUARANTINED, BUSY = 0, 1, 2, 3, 4, 5, 75
 CHANNELS = {"email": ["email"], "sms": ["phone"], "push": ["app_user_id"], "ads": ["email", "phone"]}
-GUARDS = {
-    "empty": 0,
-    "shrank": 0.2,
-    "grew": 0.5,
-    "removed": 0.1,
-    "quarantined": 0.02,
-    "source_age_hours": 32,
-    "suppression_shrank": 0,
-}
 MODES = ("full", "delta")
+GUARDS = {"empty": 0, "shrank": 0.2, "grew": 0.5, "removed": 0.1, "quarantined": 0.02,
+          "source_age_hours": 32, "suppression_shrank": 0}
+# A schema is a type, a tuple of allowed values or of schemas, [schema of each item], {"*": schema of any value},
+# or {key: schema}, where "!" marks a key that must be there.
+TEXTS, LIMITS = {"*": str}, {guard: (int, float, ("off",)) for guard in GUARDS}
+SCHEMA = {
+    "settings": {"expires_after_days": int, "guards": LIMITS},
+    "deliveries": {"*": {
+        "destination": str, "channel!": tuple(CHANNELS), "audiences!": (("all",), [str]), "fields": [(str, TEXTS)],
+        "mode": MODES, "identify_by": str, "cap": int, "guards": LIMITS, "constants": TEXTS, "attest": [str],
+        "salt_env": str, "command": [str], "command_timeout_seconds": int}},
+    "destinations!": {"*": {
+        "format!": ("csv", "parquet", "jsonl"), "separator": (",", ";", "\t", "|"), "own_fields": bool,
+        "unique": bool, "identifiers_last": bool, "salted": bool, "id_header": str, "text_bytes": int,
+        "dates": str, "timestamps": str, "headers": TEXTS, "fixed_headers": [str], "modes": [MODES],
+        "attest": [str], "hash": [str], "payload": {"column!": str, "updated_at!": str},
+        "normalise": {"*": ("digits", "gmail", "letters", "name", "upper")},
+        "refuse": [("emoji", "leading_zero", "line_break", "local_part_not_ascii")],
+        "limits": {"bytes": int, "rows": int, "columns": int, "minimum_people": int},
+        "channels!": {"*": {"identifiers!": TEXTS, "constants": TEXTS, "consented_at": str, "suppress": TEXTS,
+                            "needs": [str]}}}},
+}
 
 
 class Problem(Exception):
@@ -34,89 +47,31 @@ class Problem(Exception):
         self.code = code
 
 
-# A schema is a type, a tuple of the allowed values, [schema of each item], {"*": schema of any value},
-# or {key: schema}, where "!" marks a key that must be there.
-LIMIT = (int, float, ("off",))
-GUARD_SCHEMA = {key: LIMIT for key in GUARDS}
-SCHEMA = {
-    "settings": {"expires_after_days": int, "guards": GUARD_SCHEMA},
-    "deliveries": {
-        "*": {
-            "destination": str,
-            "channel!": tuple(CHANNELS),
-            "audiences!": (("all",), [str]),
-            "fields": [(str, {"*": str})],
-            "mode": MODES,
-            "identify_by": str,
-            "cap": int,
-            "guards": GUARD_SCHEMA,
-            "constants": {"*": str},
-            "attest": [str],
-            "salt_env": str,
-            "command": [str],
-            "command_timeout_seconds": int,
-        }
-    },
-    "destinations!": {
-        "*": {
-            "format!": ("csv", "parquet", "jsonl"),
-            "separator": (",", ";", "\t", "|"),
-            "own_fields": bool,
-            "unique": bool,
-            "identifiers_last": bool,
-            "salted": bool,
-            "id_header": str,
-            "text_bytes": int,
-            "dates": str,
-            "timestamps": str,
-            "headers": {"*": str},
-            "fixed_headers": [str],
-            "modes": [MODES],
-            "attest": [str],
-            "hash": [str],
-            "payload": {"column!": str, "updated_at!": str},
-            "normalise": {"*": ("digits", "gmail", "letters", "name", "upper")},
-            "refuse": [("emoji", "leading_zero", "line_break", "local_part_not_ascii")],
-            "limits": {"bytes": int, "rows": int, "columns": int, "minimum_people": int},
-            "channels!": {
-                "*": {
-                    "identifiers!": {"*": str},
-                    "constants": {"*": str},
-                    "consented_at": str,
-                    "suppress": {"*": str},
-                    "needs": [str],
-                }
-            },
-        }
-    },
-}
-
-
-def check(node, schema, where):
-    """Return None when node fits schema, else one sentence that says where it does not."""
-    if isinstance(schema, type):
-        fits = isinstance(node, schema) and not (isinstance(node, bool) and schema is not bool)
-        return None if fits else f"{where} must be {schema.__name__}, not {type(node).__name__}"
-    if isinstance(schema, tuple) and all(isinstance(option, str) for option in schema):
-        return None if node in schema else f"{where} must be one of {', '.join(map(repr, schema))}, not {node!r}"
+def check(node, schema, where):  # noqa: PLR0911
+    """None when node fits the schema, else one sentence that says where it does not."""
     if isinstance(schema, tuple):
+        if all(isinstance(option, str) for option in schema):
+            return None if node in schema else f"{where} must be one of {', '.join(schema)}, not {node!r}"
         problems = [check(node, option, where) for option in schema]
         return None if None in problems else " or ".join(problems)
-    if isinstance(schema, list):
-        if not isinstance(node, list):
-            return f"{where} must be a list, not {type(node).__name__}"
+    kind = schema if isinstance(schema, type) else type(schema)
+    if not isinstance(node, kind) or (isinstance(node, bool) and kind is not bool):
+        names = {dict: "a mapping", list: "a list", str: "text", int: "a whole number", float: "a number",
+                 bool: "true or false"}
+        return f"{where or 'the file'} must be {names[kind]}"
+    if kind is list:
         return next(filter(None, (check(item, schema[0], f"{where}[{i}]") for i, item in enumerate(node))), None)
-    if not isinstance(node, dict):
-        return f"{where} must be a mapping of keys to values, not {type(node).__name__}"
+    if kind is not dict:
+        return None
     known = {key.rstrip("!"): value for key, value in schema.items()}
-    for key in (key.rstrip("!") for key in schema if key.endswith("!")):
-        if key not in node:
-            return f"{where}: the key '{key}' is missing"
+    missing = [key[:-1] for key in schema if key.endswith("!") and key[:-1] not in node]
+    if missing:
+        return f"{where or 'the file'}: the key '{missing[0]}' is missing"
     for key, value in node.items():
-        if "*" not in known and key not in known:
+        if key not in known and "*" not in known:
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"
-            return f"{where}: unknown key '{key}'; {hint}"
+            return f"{where or 'the file'}: unknown key '{key}'; {hint}"
         problem = check(value, known.get(key, known.get("*")), f"{where}.{key}".lstrip("."))
         if problem:
             return problem
@@ -125,7 +80,7 @@ def check(node, schema, where):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a delivered file: its header, the field or the constant in it, and what it is for."""
+    """One column of a delivered file: its header, the field or the constant in it, and whether it identifies."""
 
     header: str
     field: str | None
@@ -135,157 +90,110 @@ class Column:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A destination's spec, the audiences and columns that go there, and how."""
+    """What goes where: the given keys of a delivery, its destination's spec, and the columns that follow from both."""
 
     name: str
-    destination: str
+    given: dict
     spec: dict
-    channel: str
-    audiences: object
-    columns: tuple
+    columns: list
     mode: str
-    cap: int | None
     guards: dict
-    attest: tuple
     salt: str
-    command: tuple
-    command_timeout: int
 
-    @property
-    def channel_spec(self):
-        return self.spec["channels"][self.channel]
+    destination = property(lambda self: self.given["destination"])
+    channel = property(lambda self: self.given["channel"])
+    payload = property(lambda self: self.spec.get("payload", {}))
 
-    @property
-    def headers(self):
-        """The file's headers, in order: what is written, and what the linter wants to read."""
-        if "payload" in self.spec:
-            ids = [column.header for column in self.columns if column.identifier]
-            return ids + [self.spec["payload"]["updated_at"], self.spec["payload"]["column"]]
-        return [column.header for column in self.columns]
-
-    @property
-    def updated_at(self):
-        return self.spec.get("payload", {}).get("updated_at")
+    def hashes(self, column):
+        return column.field in self.spec.get("hash", [])
 
     def time_format(self, kind):
         key, form = ("dates", "%Y-%m-%d") if kind == "DATE" else ("timestamps", "%Y-%m-%d %H:%M:%S")
         return self.spec.get(key, form)
 
     def refused(self, column):
-        """What text in this column may not hold (names of rows.REFUSED)."""
-        if column.field == "phone":
-            return []
-        csv_cell = self.spec["format"] == "csv" and ("payload" not in self.spec or column.identifier)
-        return [
-            *["formula"] * csv_cell,
-            *(
-                name
-                for name in self.spec.get("refuse", [])
-                if name != "local_part_not_ascii" or column.field == "email"
-            ),
-        ]
+        """What text in this column may not hold: names of rows.REFUSED."""
+        cell = self.spec["format"] == "csv" and (not self.payload or column.identifier)
+        return ["formula"] * cell + [rule for rule in self.spec.get("refuse", [])
+                                     if rule != "local_part_not_ascii" or column.field == "email"]
 
     def suppress_columns(self):
-        """The columns of suppress.csv: the channel's addresses, then constants (`reason` is the list's own)."""
-        ids = [Column(header, field, identifier=True) for field, header in self.channel_spec["identifiers"].items()]
-        extra = [
-            Column(header, None, constant=value) for header, value in self.channel_spec.get("suppress", {}).items()
-        ]
-        return self.in_order(ids + extra)
+        """The columns of suppress.csv: the channel's addresses, then constants (`{reason}` is the list's own)."""
+        channel = self.spec["channels"][self.channel]
+        columns = [Column(header, field, identifier=True) for field, header in channel["identifiers"].items()]
+        columns += [Column(header, None, constant=value) for header, value in channel.get("suppress", {}).items()]
+        return in_order(columns, self.spec)
 
-    def in_order(self, columns):
-        """All of the fixed headers when the destination has such (empty where nothing is mapped), else columns."""
-        found = {column.header: column for column in columns}
-        return [found.get(header, Column(header, None)) for header in self.spec.get("fixed_headers", found)]
+    def fingerprint(self, safe):
+        """16 hex digits that change when what a row means at the destination changes: mapping, hashing or salt."""
+        spec = {key: self.spec.get(key) for key in ("format", "normalise", "hash", "dates", "timestamps", "payload")}
+        return hashlib.sha256(repr((self.destination, self.channel, self.columns, spec, self.salt, safe)
+                              ).encode()).hexdigest()[:16]
 
 
-def _columns(name, delivery, spec):
-    channel, known = spec["channels"][delivery["channel"]], spec.get("headers", {})
-    identify_by, ids = delivery.get("identify_by"), channel["identifiers"]
-    if identify_by:
+def in_order(columns, spec):
+    """All of a destination's fixed headers (empty where nothing is mapped) when it has such, else the columns."""
+    found = {column.header: column for column in columns}
+    return [found.get(header, Column(header, None)) for header in spec.get("fixed_headers", found)]
+
+
+def _columns(given, spec):
+    channel, known = spec["channels"][given["channel"]], spec.get("headers", {})
+    ids = channel["identifiers"]
+    if "identify_by" in given:
         if "id_header" not in spec:
-            raise Problem(USAGE, f"deliveries.{name}.identify_by: this destination takes no identifier of your own")
-        ids = {identify_by: spec["id_header"]}
+            raise Problem(USAGE, "identify_by: this destination takes no identifier of your own")
+        ids = {given["identify_by"]: spec["id_header"]}
     columns = [Column(header, field, identifier=True) for field, header in ids.items()]
-    constants = {**channel.get("constants", {}), **delivery.get("constants", {})}
+    constants = {**channel.get("constants", {}), **given.get("constants", {})}
     rest = [Column(header, None, constant=value) for header, value in constants.items()]
-    if channel.get("consented_at"):
-        rest.append(Column(channel["consented_at"], "consented_at"))
-    for item in delivery.get("fields", []):
-        header, field = next(iter(item.items())) if isinstance(item, dict) else (None, item)
-        if header is None and field not in known and not spec.get("own_fields"):
-            raise Problem(
-                USAGE,
-                f"deliveries.{name}.fields: {field} is nothing {delivery['destination']} takes; "
-                f"it takes {', '.join([*ids, *known])}",
-            )
-        rest.append(Column(header or known.get(field, field), field))
-    if "fixed_headers" in spec:
-        found = {column.header: column for column in columns + rest}
-        if found.keys() - set(spec["fixed_headers"]):
-            raise Problem(USAGE, f"deliveries.{name}: the headers must be among {', '.join(spec['fixed_headers'])}")
-        return tuple(found.get(header, Column(header, None)) for header in spec["fixed_headers"])
+    rest += [Column(channel["consented_at"], "consented_at")] if "consented_at" in channel else []
+    for item in given.get("fields", []):
+        header, field = next(iter(item.items())) if isinstance(item, dict) else (known.get(item), item)
+        if header is None and not spec.get("own_fields"):
+            raise Problem(USAGE, f"fields: this destination takes no '{field}', only {', '.join([*ids, *known])}")
+        rest.append(Column(header or field, field))
     columns = rest + columns if spec.get("identifiers_last") else columns + rest
     headers = [column.header.casefold() for column in columns]  # DuckDB's names know no case
-    doubled = {header for header in headers if headers.count(header) > 1}
+    doubled = sorted({header for header in headers if headers.count(header) > 1})
+    limit, fixed = spec.get("limits", {}).get("columns", len(columns)), spec.get("fixed_headers")
     if doubled:
-        raise Problem(USAGE, f"deliveries.{name}: two columns are called {', '.join(sorted(doubled))}")
-    if len(columns) > spec.get("limits", {}).get("columns", 10**6):
-        raise Problem(USAGE, f"deliveries.{name}: {len(columns)} columns, but {spec['limits']['columns']} are accepted")
-    return tuple(columns)
+        raise Problem(USAGE, f"fields: two columns are called '{doubled[0]}'")
+    if fixed and {column.header for column in columns} - set(fixed):
+        raise Problem(USAGE, f"fields: the headers must be among {', '.join(fixed)}")
+    if len(columns) > limit:
+        raise Problem(USAGE, f"fields: {len(columns)} columns, but the destination takes {limit}")
+    return in_order(columns, spec)
 
 
 def _delivery(name, given, specs, settings, mode):
-    delivery = {"destination": name, **given}
-    spec = specs.get(delivery["destination"])
+    given = {"destination": name, **given}
+    spec = specs.get(given["destination"])
     if spec is None:
-        raise Problem(
-            USAGE, f"deliveries.{name}: there is no destination '{delivery['destination']}'; known: {', '.join(specs)}"
-        )
-    modes = spec.get("modes", list(MODES))
-    mode = mode or delivery.get("mode", modes[0])
-    if mode not in modes:
-        raise Problem(USAGE, f"deliveries.{name}: {delivery['destination']} takes {' or '.join(modes)}, not {mode}")
-    if delivery["channel"] not in spec["channels"]:
-        raise Problem(USAGE, f"deliveries.{name}.channel: {delivery['destination']} has {', '.join(spec['channels'])}")
-    missing = set(spec.get("attest", [])) - set(delivery.get("attest", []))
-    if missing:
-        raise Problem(
-            USAGE,
-            f"deliveries.{name}: state by `attest: {spec['attest']}` that the consent for "
-            f"{delivery['channel']} covers {' and '.join(sorted(missing))}",
-        )
-    needed = set(spec["channels"][delivery["channel"]].get("needs", [])) - set(delivery.get("constants", {}))
-    if needed:
-        raise Problem(USAGE, f"deliveries.{name}.constants: {', '.join(sorted(needed))} is needed on this channel")
-    salt_env = delivery.get("salt_env")
-    if salt_env and not spec.get("salted"):
-        raise Problem(USAGE, f"deliveries.{name}.salt_env: {delivery['destination']} matches unsalted hashes")
-    if salt_env and not os.environ.get(salt_env):
-        raise Problem(USAGE, f"deliveries.{name}: the environment variable {salt_env} (the salt) is not set")
-    if delivery.get("cap", 1) < 1:
-        raise Problem(USAGE, f"deliveries.{name}.cap must be at least 1")
-    return Delivery(
-        name,
-        delivery["destination"],
-        spec,
-        delivery["channel"],
-        delivery["audiences"],
-        _columns(name, delivery, spec),
-        mode,
-        delivery.get("cap"),
-        {**GUARDS, **settings.get("guards", {}), **delivery.get("guards", {})},
-        tuple(delivery.get("attest", [])),
-        os.environ.get(salt_env, "") if salt_env else "",
-        tuple(delivery.get("command", [])),
-        delivery.get("command_timeout_seconds", 3600),
-    )
+        raise Problem(USAGE, f"there is no destination '{given['destination']}', only {', '.join(specs)}")
+    channels, modes, salt_env = spec["channels"], spec.get("modes", MODES), given.get("salt_env")
+    mode = mode or given.get("mode", modes[0])
+    if given["channel"] not in channels:
+        raise Problem(USAGE, f"channel: {given['destination']} has {', '.join(channels)}")
+    unstated = set(spec.get("attest", [])) - set(given.get("attest", []))
+    unset = set(channels[given["channel"]].get("needs", [])) - set(given.get("constants", {}))
+    for wrong, message in [
+            (mode not in modes, f"mode: {given['destination']} takes {' or '.join(modes)}, not {mode}"),
+            (unstated, f"attest: state that the consent for {given['channel']} covers {', '.join(sorted(unstated))}"),
+            (unset, f"constants: this channel needs {', '.join(sorted(unset))}"),
+            (salt_env and not spec.get("salted"), f"salt_env: {given['destination']} matches unsalted hashes"),
+            (salt_env and not os.environ.get(salt_env), f"salt_env: the environment has no {salt_env}"),
+            (given.get("cap", 1) < 1, "cap must be at least 1")]:
+        if wrong:
+            raise Problem(USAGE, message)
+    guards = {**GUARDS, **settings.get("guards", {}), **given.get("guards", {})}
+    return Delivery(name, given, spec, _columns(given, spec), mode, guards, os.environ.get(salt_env or "", ""))
 
 
 def load(path, wanted=(), mode=None):
-    """Read the file at path. Return (chosen deliveries, all deliveries' audiences, settings).
+    """Read the file at path. Returns (deliveries, audiences that any delivery names or None for all, settings).
 
-    wanted: delivery names, none for all. mode: overrides each delivery's own.
+    wanted: names of deliveries, none for all. mode: instead of each delivery's own.
     """
     try:
         node = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -293,31 +201,22 @@ def load(path, wanted=(), mode=None):
         raise Problem(USAGE, f"{path}: there is no such file; give one by --config") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise Problem(USAGE, f"{path}{f', line {mark.line + 1}' if mark else ''}: cannot be read as YAML") from None
+        raise Problem(USAGE, f"{path}{f', line {mark.line + 1}' if mark else ''}: this is no readable YAML") from None
     problem = check(node, SCHEMA, "")
     if problem:
-        raise Problem(USAGE, f"{path}: {problem.lstrip(': ')}")
-    settings, given = (
-        node.get("settings", {}),
-        node.get("deliveries") or {"csv": {"channel": "email", "audiences": "all"}},
-    )
-    for name in [*given, *wanted]:
-        if name not in given:
-            raise Problem(USAGE, f"--destination {name}: not in {path}; its deliveries are {', '.join(given)}")
-        if not name.replace("_", "").replace("-", "").isalnum():
-            raise Problem(USAGE, f"{path}: deliveries.{name}: a name has letters, digits, _ and - only")
-    try:
-        chosen = [
-            _delivery(name, given[name], node["destinations"], settings, mode)
-            for name in given
-            if not wanted or name in wanted
-        ]
-    except Problem as error:
-        raise Problem(error.code, f"{path}: {error}") from None
+        raise Problem(USAGE, f"{path}: {problem}")
+    settings = node.get("settings", {})
+    given = node.get("deliveries") or {"csv": {"channel": "email", "audiences": "all"}}
+    unknown = [name for name in wanted if name not in given]
+    if unknown:
+        raise Problem(USAGE, f"--destination {unknown[0]}: the deliveries of {path} are {', '.join(given)}")
+    deliveries = []
+    for name in wanted or given:
+        try:
+            if not name.replace("_", "").replace("-", "").isalnum():
+                raise Problem(USAGE, "a delivery's name has letters, digits, _ and - only")
+            deliveries.append(_delivery(name, given[name], node["destinations"], settings, mode))
+        except Problem as error:
+            raise Problem(USAGE, f"{path}: deliveries.{name}: {error}") from None
     named = [item["audiences"] for item in given.values()]
-    return chosen, None if "all" in named else {name for names in named for name in names}, settings
-
-
-def digest(*parts):
-    """A short name for a mapping: the same parts give the same 16 hex digits, on any machine."""
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:16]
+    return deliveries, None if "all" in named else {name for names in named for name in names}, settings

@@ -1,10 +1,11 @@
 """Files: write, split at a destination's limits, read back and judge (lint), make durable.
 
-Errors: Problem 1 naming the file, the column, the rule and how many values break it; never a value.
+Errors: Problem 1 that names the file, the column, the rule and how many values break it; never a value.
 """
 
 import csv
 import hashlib
+import json
 import os
 import re
 
@@ -13,36 +14,26 @@ import duckdb
 from . import rows
 from .config import UNEXPECTED, Problem
 
-ENDING = {"csv": "csv", "parquet": "parquet", "jsonl": "jsonl"}
+
+def reader(path, form, separator, types):
+    """A table expression over a written file. types: {header: DuckDB type}. Empty text is null."""
+    columns = ", ".join(f"{rows.literal(header)}: {rows.literal(kind)}" for header, kind in types.items())
+    return {
+        "csv": f"read_csv({rows.literal(path)}, auto_detect = false, header = true, delim = '{separator}', "
+               f"quote = '\"', escape = '\"', columns = {{{columns}}}, strict_mode = true)",
+        "parquet": f"read_parquet({rows.literal(path)})",
+        "jsonl": f"read_json({rows.literal(path)}, format = 'newline_delimited', columns = {{{columns}}})"}[form]
 
 
-def copy_options(spec):
-    if spec["format"] == "csv":
-        return (
-            f"(format csv, header true, delimiter '{spec.get('separator', ',')}', quote '\"', escape '\"', nullstr '')"
-        )
-    return "(format parquet)" if spec["format"] == "parquet" else "(format json)"
+def write(con, stem, delivery, source, columns, kind, fields):  # noqa: PLR0917
+    """Write columns [(header, expression)] of `from source` to stem.csv, or stem-01.csv … when that is over a limit.
 
-
-def reader(path, spec, columns):
-    """A table expression over a written file; columns: {header: DuckDB type}. Empty text is null."""
-    name, types = rows.literal(path), ", ".join(f"{rows.literal(h)}: {rows.literal(t)}" for h, t in columns.items())
-    if spec["format"] == "csv":
-        return (
-            f"read_csv({name}, auto_detect = false, header = true, delim = '{spec.get('separator', ',')}', quote = '\"', "
-            f"escape = '\"', columns = {{{types}}}, strict_mode = true)"
-        )
-    if spec["format"] == "parquet":
-        return f"read_parquet({name})"
-    return f"read_json({name}, format = 'newline_delimited', columns = {{{types}}})"
-
-
-def write(con, folder, stem, delivery, source, columns, kind, fields):
-    """Write `select` columns [(header, expression)] `from` source as stem.csv, or as stem-01.csv … when over a limit.
-
-    kind: 'audience', 'removed' or 'suppress', which the linter needs. Returns [{path, rows, bytes, columns}].
+    kind: 'audience', 'removed' or 'suppress'. fields: {field: DuckDB type}. Returns a record for each file.
     """
-    spec, limits = delivery.spec, delivery.spec.get("limits", {})
+    form, limits = delivery.spec["format"], delivery.spec.get("limits", {})
+    separator = delivery.spec.get("separator", ",")
+    options = {"csv": f"format csv, header true, delimiter '{separator}', quote '\"', escape '\"', nullstr ''",
+               "parquet": "format parquet", "jsonl": "format json"}[form]
     names = ", ".join(f"{sql} as {rows.quoted(header)}" for header, sql in columns)
     types = {row[0]: row[1] for row in con.execute(f"describe select {names} from {source} limit 0").fetchall()}
     total = con.execute(f"select count(*) from {source}").fetchone()[0]
@@ -50,130 +41,106 @@ def write(con, folder, stem, delivery, source, columns, kind, fields):
     order = "order by all" if total <= 100_000 else ""
     parts = max(1, -(-total // limits.get("rows", 1 << 62)))
     while True:
-        paths = []
-        for part in range(parts):
-            path = folder / (
-                f"{stem}.{ENDING[spec['format']]}" if parts == 1 else f"{stem}-{part + 1:02}.{ENDING[spec['format']]}"
-            )
-            where = (
-                ""
-                if parts == 1
-                else (f"qualify (row_number() over (order by {columns[0][1]}) - 1) * {parts} // {total} = {part}")
-            )
-            con.execute(
-                f"copy (select {names} from {source} {where} {order}) to {rows.literal(path)} {copy_options(spec)}"
-            )
-            paths.append(path)
+        paths = [stem.with_name(f"{stem.name}{f'-{part + 1:02}' * (parts > 1)}.{form}") for part in range(parts)]
+        for part, path in enumerate(paths):
+            number = "row_number() over (order by rowid)"
+            where = f"qualify ({number} - 1) * {parts} // {total} = {part}" if parts > 1 else ""
+            con.execute(f"copy (select {names} from {source} {where} {order}) to {rows.literal(path)} ({options})")
         size = max(path.stat().st_size for path in paths)
         if size <= limits.get("bytes", size):
             break
-        if parts >= max(total, 1):
-            raise Problem(UNEXPECTED, f"{delivery.name}/{stem}: one row alone is larger than {limits['bytes']} bytes")
+        if parts >= total:
+            raise Problem(UNEXPECTED, f"{delivery.name}/{stem.name}: one row is more than {limits['bytes']} bytes")
         for path in paths:
             path.unlink()
-        parts = min(total, max(parts + 1, -(-parts * size * 21 // (limits["bytes"] * 20))))
-    return [
-        {
-            "path": path,
-            "rows": lint(con, path, delivery, types, kind, fields),
-            "bytes": path.stat().st_size,
-            "columns": types,
-        }
-        for path in paths
-    ]
+        parts = min(total, max(parts + 1, parts * size * 21 // (limits["bytes"] * 20)))
+    return [{"path": f"{delivery.name}/{path.name}", "rows": lint(con, path, delivery, types, kind, fields),
+             "bytes": path.stat().st_size, "sha256": seal(path), "columns": types} for path in paths]
 
 
-def lint(con, path, delivery, types, kind, fields):
+def lint(con, path, delivery, types, kind, fields):  # noqa: PLR0917
     """Read a written file back and hold it against its destination's spec. Returns its number of rows."""
     spec, limits, where = delivery.spec, delivery.spec.get("limits", {}), f"{delivery.name}/{path.name}"
     columns = delivery.suppress_columns() if kind == "suppress" else delivery.columns
-    columns = [column for column in columns if kind != "removed" or column.identifier]
-    expected = list(types)
+    columns = [column for column in columns if column.identifier or kind != "removed"]
+    wanted = [column.header for column in columns if column.identifier or not delivery.payload]
     if spec["format"] == "csv":
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
             found = next(csv.reader(file, delimiter=spec.get("separator", ",")), [])
-        if found != expected or (kind == "audience" and found != delivery.headers):
+        if found != wanted + [delivery.payload[key] for key in ("updated_at", "column") if delivery.payload]:
             raise Problem(UNEXPECTED, f"{where}: the header line is not what the destination takes")
-        if len(found) > limits.get("columns", len(found)):
-            raise Problem(UNEXPECTED, f"{where}: {len(found)} columns, {limits['columns']} are taken")
-    if path.stat().st_size > limits.get("bytes", path.stat().st_size):
-        raise Problem(UNEXPECTED, f"{where}: {path.stat().st_size} bytes, {limits['bytes']} are taken")
     ids = [rows.quoted(column.header) for column in columns if column.identifier]
     rules = {f"each row needs {' or '.join(ids)}": f"coalesce({', '.join(ids)}) is null"}
     for column in columns:
         if types.get(column.header) == "VARCHAR":
-            name = rows.quoted(column.header)
-            rules |= {
-                f"{column.header} {rule}": sql for rule, sql in column_rules(delivery, column, name, fields).items()
-            }
-    if "payload" in spec and kind != "suppress":
-        stamp, payload = (rows.quoted(spec["payload"][key]) for key in ("updated_at", "column"))
+            for rule, broken in column_rules(delivery, column, rows.quoted(column.header), fields).items():
+                rules[f"{column.header} {rule}"] = broken
+    if delivery.payload:
+        stamp, payload = (rows.quoted(delivery.payload[key]) for key in ("updated_at", "column"))
         rules[f"{stamp} must be ISO 8601 in UTC"] = f"try_strptime({stamp}, '%Y-%m-%dT%H:%M:%SZ') is null"
         rules[f"{payload} must be a JSON object"] = f"coalesce(json_type(try_cast({payload} as json)), '') <> 'OBJECT'"
-    counts = ", ".join(f"count(*) filter (where {sql})" for sql in rules.values())
+    counts = ", ".join(f"count(*) filter (where {broken})" for broken in rules.values())
+    table = reader(path, spec["format"], spec.get("separator", ","), types)
     try:
         total, distinct, *broken = con.execute(
-            f"select count(*), count(distinct hash(coalesce({', '.join(ids)}))), {counts} "
-            f"from {reader(path, spec, types)}"
-        ).fetchone()
+            f"select count(*), count(distinct hash(coalesce({', '.join(ids)}))), {counts} from {table}").fetchone()
     except duckdb.Error:
-        raise Problem(
-            UNEXPECTED, f"{where}: does not read back as {spec['format']} in UTF-8 with these columns"
-        ) from None
-    rules = {"no identifier may come twice": total - distinct, **dict(zip(rules, broken))}
-    if total > limits.get("rows", total):
-        raise Problem(UNEXPECTED, f"{where}: {total} rows, {limits['rows']} are taken")
-    for rule, count in rules.items():
+        raise Problem(UNEXPECTED, f"{where}: does not read back as UTF-8 {spec['format']} with its columns") from None
+    size = path.stat().st_size
+    for limit, value in (("bytes", size), ("rows", total), ("columns", len(types))):
+        if value > limits.get(limit, value):
+            raise Problem(UNEXPECTED, f"{where}: {value} {limit}, but the destination takes {limits[limit]}")
+    for rule, count in [("no identifier may come twice", total - distinct), *zip(rules, broken, strict=True)]:
         if count:
             raise Problem(UNEXPECTED, f"{where}: {rule}; {count} of {total} rows break it")
     return total
 
 
 def column_rules(delivery, column, name, fields):
-    """{rule: condition that a value breaks it} for one text column of a written file."""
-    spec, field = delivery.spec, column.field
-    if column.constant is not None:
-        return (
-            {}
-            if column.constant == "{reason}"
-            else {f"must be '{column.constant}'": f"{name} is distinct from {rows.literal(column.constant)}"}
-        )
-    if field is None:
-        return {"must be empty": f"{name} is not null"}
-    if fields[field] != "VARCHAR":
-        form = {"DATE": spec.get("dates", "%Y-%m-%d")}.get(fields[field], spec.get("timestamps", "%Y-%m-%d %H:%M:%S"))
-        timed = re.fullmatch(f"{rows.DATE}|{rows.TIME}", fields[field])
-        return (
-            {f"must be a time like {form}": f"try_strptime({name}, '{form}') is null and {name} is not null"}
-            if timed
-            else {}
-        )
-    if field in spec.get("hash", []):
+    """{rule: condition that a value breaks it} of one text column of a written file."""
+    spec, kind = delivery.spec, fields.get(column.field)
+    if column.field is None:
+        value = "null" if column.constant is None else rows.literal(column.constant)
+        return {} if column.constant == "{reason}" else {f"must be {value}": f"{name} is distinct from {value}"}
+    if kind != "VARCHAR":
+        form = delivery.time_format(kind)
+        broken = f"try_strptime({name}, {rows.literal(form)}) is null and {name} is not null"
+        return {f"must be a time like {form}": broken} if re.fullmatch(rows.TIMED, kind) else {}
+    if delivery.hashes(column):
         empty = hashlib.sha256(delivery.salt.encode()).hexdigest()
-        return {
-            "must be a lower-case SHA-256, not of nothing": f"{name} is not null and (coalesce(try(octet_length(unhex({name}))), 0) <> 32 "
-            f"or lower({name}) <> {name} or {name} = '{empty}')"
-        }
-    if field == "phone":
+        return {"must be a lower-case SHA-256, not of nothing": f"{name} is not null and ({name} = '{empty}' "
+                f"or lower({name}) <> {name} or coalesce(try(octet_length(unhex({name}))), 0) <> 32)"}
+    if column.field == "phone":
         pattern = rows.E164[2:] if spec.get("normalise", {}).get("phone") == "digits" else rows.E164
         return {"must be a phone number": f"not regexp_full_match({name}, '{pattern}')"}
     rules = {f"may hold no {rule}": rows.breaks(rule, name) for rule in delivery.refused(column)}
-    if field == "email":
+    if column.field == "email":
         rules["must be an e-mail address"] = f"not regexp_full_match({name}, {rows.literal(rows.EMAIL)})"
     if "text_bytes" in spec:
         rules[f"may hold {spec['text_bytes']} bytes"] = f"strlen({name}) > {spec['text_bytes']}"
     return rules
 
 
+def write_json(path, node):
+    """Write JSON so that the file is either complete and durable or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(node, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    seal(part)
+    os.rename(part, path)
+    sync(path.parent)
+
+
 def seal(path):
-    """Make a written file durable and return its SHA-256 (COPY never calls fsync)."""
+    """Make a written file durable (COPY never calls fsync) and return its SHA-256."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync_folder(path):
-    handle = os.open(path, os.O_RDONLY)
+def sync(folder):
+    """Make a folder's entries durable."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

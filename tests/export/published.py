@@ -1,0 +1,109 @@
+"""A small published database that fulfils the export's input contract (docs/export.md).
+
+`build` is the one function that knows how it is made: to test against real marts, replace its body.
+"""
+
+import hashlib
+from datetime import date, datetime
+
+import duckdb
+
+CHANNELS = ("email", "sms", "push", "ads")
+AS_OF = date(2026, 11, 21)
+CUSTOMERS = """person_id varchar, primary_customer_id varchar, email varchar, phone varchar, app_user_id varchar,
+    first_name varchar, last_name varchar, country varchar, region varchar, city varchar, language varchar,
+    time_zone varchar, stage varchar, stage_entered_at timestamp, clm_stage varchar, rfm_segment varchar,
+    rfm_clm_stage varchar, r_score int, f_score int, m_score int, orders_count bigint, first_order_date date,
+    last_order_date date, gross_revenue decimal(18,4), net_revenue decimal(18,4), last_activity_date date,
+    is_active_30d boolean, recency_days int, is_customer boolean, is_repeat_customer boolean,
+    is_loyal_customer boolean, can_email boolean, can_sms boolean, can_push boolean, can_ads boolean"""
+
+
+def sha256(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def person(  # noqa: PLR0917
+           person_id, email=None, phone=None, audiences=("at_risk",), consent=CHANNELS, blocked=None,
+           is_holdout=False, consented_at=datetime(2026, 1, 2, 3, 4, 5), **columns):
+    """One person. consent: the channels with an opt-in; blocked: {channel: blocked_reason}."""
+    blocked = {channel: "no_consent" for channel in CHANNELS if channel not in consent} | (blocked or {})
+    row = {
+        "person_id": person_id, "primary_customer_id": f"c-{person_id}", "email": email, "phone": phone,
+        "app_user_id": None, "first_name": "Ann", "last_name": "Lee", "country": "US", "region": "CA",
+        "city": "Oakland", "language": "en", "time_zone": "America/Los_Angeles", "stage": "at_risk",
+        "stage_entered_at": datetime(2026, 10, 1, 8, 30), "clm_stage": "reactivate", "rfm_segment": "champions",
+        "rfm_clm_stage": "reward", "r_score": 5, "f_score": 4, "m_score": 3, "orders_count": 7,
+        "first_order_date": date(2025, 1, 31), "last_order_date": date(2026, 8, 9), "gross_revenue": "120.5000",
+        "net_revenue": "99.9000", "last_activity_date": date(2026, 9, 1), "is_active_30d": False, "recency_days": 104,
+        "is_customer": True, "is_repeat_customer": True, "is_loyal_customer": True, **columns}
+    channels = {channel: (blocked.get(channel), consented_at) for channel in CHANNELS}
+    row |= {f"can_{channel}": channel not in blocked for channel in CHANNELS}
+    return {"row": row, "channels": channels, "audiences": audiences, "is_holdout": is_holdout}
+
+
+def suppression(channel, address_type, address=None, reason="unsubscribed", sha=None):
+    return (channel, address_type, address, sha or sha256(address), reason, datetime(2026, 5, 6))
+
+
+def build(path, people, suppressions=(), as_of=AS_OF, audiences=()):
+    """Write the marts to path (replaced when there). people: of `person`; audiences: (audience, person_id, ...) extra rows."""
+    path.unlink(missing_ok=True)
+    with duckdb.connect(str(path)) as con:
+        con.execute(f"""create schema marts; use marts; create table customers ({CUSTOMERS});
+            create table customer_channels (person_id varchar, channel varchar, can_contact boolean, consent_status varchar,
+                consented_at timestamp, blocked_reason varchar);
+            create table suppression_list (channel varchar, address_type varchar, address varchar, address_sha256 varchar,
+                reason varchar, suppressed_at timestamp);
+            create table audience_members (audience varchar, person_id varchar, entered_on date, is_holdout boolean,
+                can_email boolean, can_sms boolean, can_push boolean, can_ads boolean, blocked_reason varchar);
+            create table lifecycle_metrics (metric_date date)""")
+        con.execute("insert into lifecycle_metrics values (?)", [as_of])
+        fill(con, "customers", [list(p["row"].values()) for p in people])
+        fill(con, "customer_channels", [
+            (p["row"]["person_id"], channel, reason is None, "opted_out" if reason == "no_consent" else "opted_in",
+             None if reason == "no_consent" else at, reason)
+            for p in people for channel, (reason, at) in p["channels"].items()])
+        fill(con, "suppression_list", suppressions)
+        fill(con, "audience_members", [
+            (audience, p["row"]["person_id"], date(2026, 11, 1), p["is_holdout"],
+             *(p["row"][f"can_{channel}"] for channel in CHANNELS), None) for p in people for audience in p["audiences"]])
+    return path
+
+
+def fill(con, table, tuples):
+    """Insert many tuples in one statement (executemany takes a millisecond a row)."""
+    tuples = list(tuples)
+    if tuples:
+        marks = ", ".join(f"unnest(?::{row[1]}[])" for row in con.execute(f"describe {table}").fetchall())
+        con.execute(f"insert into {table} select {marks}", [list(column) for column in zip(*tuples, strict=True)])
+
+
+DEMO = [
+    person("p01", "ann@example.com", "+16505551212", app_user_id="u1"),
+    person("p02", "bob@example.com", "(415) 555-0134", first_name='Bob "Bo"', last_name="O'Neil, Jr.", app_user_id="u2"),
+    person("p03", "zoé@example.com", "+33 6 12 34 56 78", first_name="Zoé 😀", last_name="Line\nBreak", country="FR"),
+    person("p04", "cmd@example.com", "+491701234567", first_name="=cmd|'/C calc'!A0", last_name="정", country="DE"),
+    person("p05", "hold@example.com", "+14155550100", is_holdout=True),
+    person("p06", "no@example.com", "+14155550101", consent=()),
+    person("p07", "bounce@example.com", "+14155550102", blocked={"email": "hard_bounce"}),
+    person("p08", None, None),
+    person("p09", None, None, stage="erased", blocked={channel: "erased" for channel in CHANNELS}),
+    person("p10", "twin@example.com", "+14155550103"),
+    person("p11", "twin@example.com", "+14155550104"),
+    person("p12", "listed@example.com", "+14155550105"),
+    person("p13", "returned@example.com", "+14155550106"),
+    person("p14", "shared@example.com", "+14155550107"),
+    person("p15", "shared@example.com", "+14155550108", consent=("push",), audiences=()),
+    person("p16", "lone@example.com", "+14155550109", audiences=("stage_new", "at_risk"), last_name=None,
+           last_order_date=None, net_revenue="-5.2500", region="007", city="Saint-Étienne"),
+    person("p17", "j.doe+shop@gmail.com", "+14155550110", app_user_id="u17", audiences=("champions",)),
+]
+DEMO_SUPPRESSIONS = [
+    suppression("email", "email", "listed@example.com", "complaint"),
+    suppression("ads", "phone", "+14155550105"),
+    suppression("email", "email", None, "erased", sha256("returned@example.com")),
+    suppression("sms", "phone", "+14155550106", "opted_out"),
+    suppression("push", "user_id", "u1"),
+    suppression("email", "email", "bounce@example.com", "hard_bounce"),
+]
