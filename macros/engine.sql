@@ -53,6 +53,10 @@
     {{ return("cast(unnest(generate_series(" ~ first ~ ", " ~ last ~ ", interval 1 " ~ grain ~ ")) as date) as period_start") }}
 {% endmacro %}
 
+{#- One row per whole number from the first to the last, both included; each row is named `number`. -#}
+{% macro numbers(first, last) %}{{ return(adapter.dispatch('numbers')(first, last)) }}{% endmacro %}
+{% macro duckdb__numbers(first, last) %}{{ return("cast(unnest(range(" ~ first ~ ", " ~ last ~ " + 1)) as integer) as number") }}{% endmacro %}
+
 {% macro add_days(date, days) %}{{ return(adapter.dispatch('add_days')(date, days)) }}{% endmacro %}
 {% macro duckdb__add_days(date, days) %}{{ return("(" ~ date ~ " + cast(" ~ days ~ " as integer))") }}{% endmacro %}
 
@@ -60,6 +64,9 @@
 {% macro months_between_months(first, last) %}
     {{ return("(12 * (year(" ~ last ~ ") - year(" ~ first ~ ")) + month(" ~ last ~ ") - month(" ~ first ~ "))") }}
 {% endmacro %}
+
+{#- The first day of the month after that of a date. -#}
+{% macro next_month(date) %}cast({{ add_days('last_day(' ~ date ~ ')', 1) }} as date){% endmacro %}
 
 {#- "2025-03" of a date. -#}
 {% macro month_label(date) %}{{ return("substr(cast(" ~ date ~ " as varchar), 1, 7)") }}{% endmacro %}
