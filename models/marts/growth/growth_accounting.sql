@@ -1,4 +1,3 @@
--- every person-month is seen twice, as itself and as the month before the next one: one aggregation, no window
 with orders as (
     select * from {{ ref('orders') }}
     where person_id is not null
@@ -13,51 +12,35 @@ person_months as (
         person_id,
         cast(date_trunc('month', order_date) as date) as month,
         count(*) as orders,
-        bool_or(is_first_order) as is_new,
         sum(gross_amount) as revenue,
         sum(net_amount) as net_revenue
     from orders
     group by person_id, date_trunc('month', order_date)
 ),
 
-with_month_before as (
+neighbours as (
     select
-        person_id,
-        month,
-        orders,
-        is_new,
-        revenue,
-        net_revenue,
-        0 as orders_before,
-        0 as revenue_before
+        *,
+        {{ next_month('month') }} as next_month,
+        lag(month) over by_month as month_before,
+        lag(revenue) over by_month as revenue_before,
+        lead(month) over by_month as month_after
     from person_months
-
-    union all
-
-    select
-        person_id,
-        {{ next_month('month') }} as month,
-        0 as orders,
-        false as is_new,
-        0 as revenue,
-        0 as net_revenue,
-        orders as orders_before,
-        revenue as revenue_before
-    from person_months
+    window by_month as (partition by person_id order by month)
 ),
 
-compared as (
+judged as (
     select
         month,
-        sum(orders) as orders,
-        sum(orders) > 0 as is_active,
-        sum(orders_before) > 0 as was_active,
-        bool_or(is_new) as is_new,
-        sum(revenue) as revenue,
-        sum(net_revenue) as net_revenue,
-        sum(revenue_before) as revenue_before
-    from with_month_before
-    group by person_id, month
+        next_month,
+        orders,
+        revenue,
+        net_revenue,
+        revenue_before,
+        month_before is null as is_new,
+        coalesce({{ next_month('month_before') }} = month, false) as is_retained,
+        coalesce(month_after != next_month, true) as churns_next_month
+    from neighbours
 ),
 
 bounds as (
@@ -74,40 +57,50 @@ months as (
     from bounds
 ),
 
-counted as (
+present as (
     select
         month,
-        count_if(is_active) as active,
+        count(*) as active,
         count_if(is_new) as new,
-        count_if(is_active and was_active) as retained,
-        count_if(is_active and not was_active and not is_new) as resurrected,
-        count_if(was_active and not is_active) as churned,
+        count_if(is_retained) as retained,
+        count_if(not is_new and not is_retained) as resurrected,
         sum(orders) as orders,
         sum(revenue) as revenue,
         sum(net_revenue) as net_revenue,
         sum(case when is_new then revenue end) as revenue_new,
-        sum(case when is_active and not was_active and not is_new then revenue end) as revenue_resurrected,
-        sum(case when is_active and was_active then greatest(revenue - revenue_before, 0) end) as revenue_expansion,
-        sum(case when is_active and was_active then greatest(revenue_before - revenue, 0) end) as revenue_contraction,
-        sum(case when was_active and not is_active then revenue_before end) as revenue_churned
-    from compared
+        sum(case when not is_new and not is_retained then revenue end) as revenue_resurrected,
+        sum(case when is_retained then greatest(revenue - revenue_before, 0) end) as revenue_expansion,
+        sum(case when is_retained then greatest(revenue_before - revenue, 0) end) as revenue_contraction
+    from judged
     group by month
+),
+
+gone as (
+    select
+        next_month as month,
+        count(*) as churned,
+        sum(revenue) as revenue_churned
+    from judged
+    where churns_next_month
+    group by next_month
 ),
 
 filled as (
     select
-        {%- for column in ['active', 'new', 'retained', 'resurrected', 'churned', 'orders'] %}
-        cast(coalesce(counted.{{ column }}, 0) as bigint) as {{ column }},
+        {%- for column in ['active', 'new', 'retained', 'resurrected', 'orders'] %}
+        cast(coalesce(present.{{ column }}, 0) as bigint) as {{ column }},
         {%- endfor %}
         {%- for column in [
-            'revenue', 'revenue_new', 'revenue_resurrected', 'revenue_expansion', 'revenue_contraction', 'revenue_churned',
-            'net_revenue',
+            'revenue', 'net_revenue', 'revenue_new', 'revenue_resurrected', 'revenue_expansion', 'revenue_contraction',
         ] %}
-        {{ money('coalesce(counted.' ~ column ~ ', 0)') }} as {{ column }},
+        {{ money('coalesce(present.' ~ column ~ ', 0)') }} as {{ column }},
         {%- endfor %}
+        coalesce(gone.churned, 0) as churned,
+        {{ money('coalesce(gone.revenue_churned, 0)') }} as revenue_churned,
         months.period_start as month
     from months
-    left join counted on months.period_start = counted.month
+    left join present on months.period_start = present.month
+    left join gone on months.period_start = gone.month
 ),
 
 final as (
