@@ -31,8 +31,8 @@ counted as (
     from month_ends
     inner join {{ ref('customer_stage_history') }} as history
         on
-            history.entered_at < month_ends.ended_at
-            and (history.exited_at is null or history.exited_at >= month_ends.ended_at)
+            month_ends.ended_at > history.entered_at
+            and (history.exited_at is null or month_ends.ended_at <= history.exited_at)
     group by month_ends.month, history.stage
 ),
 

@@ -79,10 +79,12 @@ scored as (
         {{ rfm_score('measured.frequency', 'frequency_cuts') }} as f_score,
         {{ rfm_score('cast(measured.monetary as double)', 'monetary_cuts') }} as m_score
     from measured
-    {%- for measure in measures %}
-    inner join cut_points as {{ measure }}_cuts
-        on measured.month = {{ measure }}_cuts.month and {{ measure }}_cuts.measure = '{{ measure }}'
-    {%- endfor %}
+    inner join cut_points as recency_cuts
+        on measured.month = recency_cuts.month and recency_cuts.measure = 'recency'
+    inner join cut_points as frequency_cuts
+        on measured.month = frequency_cuts.month and frequency_cuts.measure = 'frequency'
+    inner join cut_points as monetary_cuts
+        on measured.month = monetary_cuts.month and monetary_cuts.measure = 'monetary'
 ),
 
 with_segment as (
