@@ -42,7 +42,8 @@
 {% macro duckdb__parse_timestamp(text, format) %}
     {#- words such as infinity and epoch are timestamps to DuckDB, but no shop means them -#}
     {%- set iso = "try_cast(case when " ~ matches(text, '^[0-9]') ~ " then " ~ text ~ " end as timestamp)" -%}
-    {{ return("coalesce(" ~ iso ~ ", try_strptime(" ~ text ~ ", '" ~ format ~ "'))" if format else iso) }}
+    {%- set formats = ["'%Y%m%d'"] + (["'" ~ format ~ "'"] if format else []) -%}
+    {{ return("coalesce(" ~ iso ~ ", try_strptime(" ~ text ~ ", [" ~ formats | join(', ') ~ "]))") }}
 {% endmacro %}
 
 {% macro parse_instant(text) %}{{ return(adapter.dispatch('parse_instant')(text)) }}{% endmacro %}
@@ -54,6 +55,10 @@
     {{ return("cast(unnest(generate_series(" ~ first ~ ", " ~ last ~ ", interval 1 " ~ grain ~ ")) as date) as period_start") }}
 {% endmacro %}
 
+{#- One row per whole number from the first to the last, both included; each row is named `number`. -#}
+{% macro numbers(first, last) %}{{ return(adapter.dispatch('numbers')(first, last)) }}{% endmacro %}
+{% macro duckdb__numbers(first, last) %}{{ return("cast(unnest(range(" ~ first ~ ", " ~ last ~ " + 1)) as integer) as number") }}{% endmacro %}
+
 {% macro add_days(date, days) %}{{ return(adapter.dispatch('add_days')(date, days)) }}{% endmacro %}
 {% macro duckdb__add_days(date, days) %}{{ return("(" ~ date ~ " + cast(" ~ days ~ " as integer))") }}{% endmacro %}
 
@@ -61,6 +66,9 @@
 {% macro months_between_months(first, last) %}
     {{ return("(12 * (year(" ~ last ~ ") - year(" ~ first ~ ")) + month(" ~ last ~ ") - month(" ~ first ~ "))") }}
 {% endmacro %}
+
+{#- The first day of the month after that of a date. -#}
+{% macro next_month(date) %}cast({{ add_days('last_day(' ~ date ~ ')', 1) }} as date){% endmacro %}
 
 {#- "2025-03" of a date. -#}
 {% macro month_label(date) %}{{ return("substr(cast(" ~ date ~ " as varchar), 1, 7)") }}{% endmacro %}

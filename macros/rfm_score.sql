@@ -18,3 +18,21 @@
             + case when {{ value }} < {{ cuts }}.cut_80 then 1 else 0 end
     end
 {%- endmacro %}
+
+{#-
+  The columns of a row of rfm_cut_points: the cut points of one measure (linear interpolation, on doubles, since
+  interpolating decimals would truncate them), or the values that the variable rfm_cut_points fixes.
+-#}
+{% macro rfm_cut_points(measure, value) -%}
+    {%- set fixed = var('rfm_cut_points') -%}
+        '{{ measure }}' as measure,
+        {%- for share in [20, 40, 60, 80] %}
+        {%- if measure in fixed %}
+        cast({{ fixed[measure][loop.index0] }} as double) as cut_{{ share }},
+        {%- else %}
+        percentile_cont({{ share / 100 }}) within group (order by {{ value }}) as cut_{{ share }},
+        {%- endif %}
+        {%- endfor %}
+        min({{ value }}) = max({{ value }}) as all_equal,
+        '{{ "variable" if measure in fixed else "data" }}' as source
+{%- endmacro %}

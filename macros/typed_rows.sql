@@ -142,6 +142,10 @@ select * from statuses
 -#}
 {% macro typed_value(value, column, physical, utc=false) %}
     {%- set type = column.data_type -%}
+    {%- if type == 'timestamp' and (physical.endswith('INT') or physical.endswith('INTEGER')) -%}
+        {#- a day as a number, 20240131 -#}
+        {{ return(typed_value("cast(" ~ value ~ " as varchar)", column, 'VARCHAR', utc)) }}
+    {%- endif -%}
     {%- set is_text = physical == 'VARCHAR' -%}
     {%- if type == 'varchar' and is_text -%}
         {{ return(value) }}

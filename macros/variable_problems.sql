@@ -47,8 +47,8 @@
     {%- if var('cohort_dimension') not in ['acquisition_channel', 'country', 'first_category'] -%}
         {%- do problems.append("variable cohort_dimension: '" ~ var('cohort_dimension') ~ "' must be acquisition_channel, country or first_category") -%}
     {%- endif -%}
-    {%- if var('holdout_share') is not number or not 0 <= var('holdout_share') <= 1 -%}
-        {%- do problems.append("variable holdout_share: '" ~ var('holdout_share') ~ "' must be a number from 0 to 1") -%}
-    {%- endif -%}
+    {%- for name in ['holdout_share', 'max_lapsed_return_share'] if var(name) is not number or not 0 <= var(name) <= 1 -%}
+        {%- do problems.append("variable " ~ name ~ ": '" ~ var(name) ~ "' must be a number from 0 to 1") -%}
+    {%- endfor -%}
     {{ return(problems) }}
 {% endmacro %}

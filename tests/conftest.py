@@ -1,9 +1,13 @@
 """Shared fixtures: real builds of the project into temporary warehouses."""
 
+import csv
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -72,6 +76,27 @@ def build(tmp_path_factory):
     yield run
     for warehouse in opened:
         warehouse.connection.close()
+
+
+@pytest.fixture(scope="session")
+def cdnow_orders():
+    """The CDNOW sample as it ships in the package lifetimes (only its data are used)."""
+    spec = importlib.util.find_spec("lifetimes")
+    if spec is None:
+        pytest.skip("the package lifetimes is not installed: pip install --no-deps lifetimes==0.11.3")
+    path = Path(spec.submodule_search_locations[0]) / "datasets" / "CDNOW_sample.txt"
+    rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    return [(row[0], date.fromisoformat(row[2]), Decimal(row[4])) for row in rows]
+
+
+@pytest.fixture(scope="session")
+def cdnow_raw(cdnow_orders, tmp_path_factory):
+    raw = tmp_path_factory.mktemp("cdnow")
+    with (raw / "orders.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["customer_id", "ordered_at", "amount"])
+        writer.writerows(cdnow_orders)
+    return raw
 
 
 def shared_data(name):

@@ -12,7 +12,7 @@ with orders as (
 customers as (
     select
         count(*) as people,
-        count_if(is_customer) as customers,
+        coalesce(count_if(is_customer), 0) as customers,
         coalesce(sum(orders_count), 0) as orders_count,
         coalesce(sum(gross_revenue), 0) as gross_revenue,
         coalesce(sum(net_revenue), 0) as net_revenue,

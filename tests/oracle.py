@@ -4,7 +4,7 @@ An order is (customer, day, amount); days are dates, amounts decimals.
 """
 
 from collections import Counter, defaultdict
-from datetime import timedelta
+from datetime import date, timedelta
 
 
 def month(day):
@@ -13,6 +13,15 @@ def month(day):
 
 def months_between(first, last):
     return 12 * (last.year - first.year) + last.month - first.month
+
+
+def month_ends(first, last):
+    """The last day of every month from the first day's to the last day, which ends the running month."""
+    months = [
+        date(first.year + n // 12, n % 12 + 1, 1)
+        for n in range(first.month - 1, first.month + months_between(first, last))
+    ]
+    return {start: min((start + timedelta(31)).replace(day=1) - timedelta(1), last) for start in months}
 
 
 def order_days(orders):
@@ -136,3 +145,55 @@ def stage(own_order_days, as_of, at_risk, lapsed, loyal_min_orders=3):
     if len(own) >= loyal_min_orders:
         return "loyal"
     return "repeat" if len(own) >= 2 else "one_time"
+
+
+def growth(orders, as_of):
+    """month -> (active, new, retained, resurrected, churned, revenue, and that of the new, the resurrected, expansion,
+    contraction and the churned)"""
+    spent = defaultdict(lambda: defaultdict(int))
+    for customer, day, amount in orders:
+        spent[month(day)][customer] += amount
+    first = {customer: month(days[0]) for customer, days in order_days(orders).items()}
+    rows, before = {}, {}
+    for current in month_ends(min(day for _, day, _ in orders), as_of):
+        now = spent[current]
+        new = {c for c in now if first[c] == current}
+        retained = set(now) & set(before)
+        back = set(now) - new - retained
+        gone = set(before) - set(now)
+        rows[current] = (
+            *(len(group) for group in (now, new, retained, back, gone)),
+            sum(now.values()),
+            sum(now[c] for c in new),
+            sum(now[c] for c in back),
+            sum(max(now[c] - before[c], 0) for c in retained),
+            sum(max(before[c] - now[c], 0) for c in retained),
+            sum(before[c] for c in gone),
+        )
+        before = now
+    return rows
+
+
+def transitions(orders, as_of, at_risk, lapsed):
+    """(month, stage a month end before or first_seen, stage at its end) -> customers"""
+    counts = Counter()
+    for own in order_days(orders).values():
+        before = "first_seen"
+        for start, end in month_ends(own[0], as_of).items():
+            now = stage(own, end, at_risk, lapsed)
+            counts[start, before, now] += 1
+            before = now
+    return dict(counts)
+
+
+def returned(orders, as_of, days, follow_up=90):
+    """(spells without an order for more than these days that can be followed up, those that then ended in time)"""
+    spells = came_back = 0
+    for own in order_days(orders).values():
+        distinct = sorted(set(own))
+        for day, following in zip(distinct, [*distinct[1:], date.max], strict=True):
+            gap = (following - day).days
+            if gap > days and day + timedelta(days + follow_up) <= as_of:
+                spells += 1
+                came_back += gap <= days + follow_up
+    return spells, came_back

@@ -133,6 +133,7 @@ def test_days_are_days_in_the_business_time_zone(read):
         "2024-01-01 05:00:00+00": datetime(2024, 1, 1),
         "2024-06-01 23:59:59.999999": datetime(2024, 6, 1, 23, 59, 59, 999999),
         "2024-06-01": datetime(2024, 6, 1),
+        "20240602": datetime(2024, 6, 2),
     }
     warehouse = read({"orders.csv": "order_id," + HEADER + "".join(f"{n},a,{t},1\n" for n, t in enumerate(times))})
     rows = warehouse.rows("select ordered_at from staging.base_orders_file__orders order by order_id")

@@ -1,12 +1,10 @@
 {%- set measures = {'recency': 'recency_days', 'frequency': 'orders_count', 'monetary': 'net_revenue'} -%}
-{%- set fixed = var('rfm_cut_points') -%}
 
 with customers as (
     select * from {{ ref('int_person_facts') }}
     where orders_count > 0
 ),
 
--- on doubles: interpolating decimals would truncate them
 measured as (
     {%- for measure, column in measures.items() %}
     select
@@ -20,16 +18,7 @@ measured as (
 cut_points as (
     {%- for measure in measures %}
     select
-        '{{ measure }}' as measure,
-        {%- for share in [20, 40, 60, 80] %}
-        {%- if measure in fixed %}
-        cast({{ fixed[measure][loop.index0] }} as double) as cut_{{ share }},
-        {%- else %}
-        percentile_cont({{ share / 100 }}) within group (order by value) as cut_{{ share }},
-        {%- endif %}
-        {%- endfor %}
-        min(value) = max(value) as all_equal,
-        '{{ "variable" if measure in fixed else "data" }}' as source,
+        {{ rfm_cut_points(measure, 'value') }},
         count(*) as customers
     from measured
     where measure = '{{ measure }}'

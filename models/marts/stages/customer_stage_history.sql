@@ -8,10 +8,6 @@ orders as (
     where person_id is not null
 ),
 
-order_days as (
-    select * from {{ ref('int_order_days') }}
-),
-
 prospect_stages as (
     select * from {{ ref('int_prospect_stages') }}
 ),
@@ -28,33 +24,29 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
-cycles as (
-    select
-        order_days.person_id,
-        order_days.order_date,
-        coalesce(order_days.gap_days > thresholds.lapsed_after_days, false) as is_comeback,
-        1 + sum(case when order_days.gap_days > thresholds.lapsed_after_days then 1 else 0 end)
-            over (partition by order_days.person_id order by order_days.order_date) as cycle_number
-    from order_days
-    cross join thresholds
-),
-
--- what an order opens until the next one comes
+-- what an order opens until the next one comes; every order of the day of a comeback belongs to it
 spells as (
     select
         orders.person_id,
         orders.ordered_at,
         orders.order_date,
         orders.order_number,
-        lead(orders.ordered_at) over (partition by orders.person_id order by orders.order_number) as next_ordered_at,
-        cycles.cycle_number,
-        cycles.is_comeback or orders.order_number = 1 as is_fresh,
+        lead(orders.ordered_at) over by_number as next_ordered_at,
+        1 + sum(case when orders.days_since_previous_order > thresholds.lapsed_after_days then 1 else 0 end) over by_number
+            as cycle_number,
+        orders.order_number = 1
+        or coalesce(
+            max(case when orders.days_since_previous_order > thresholds.lapsed_after_days then orders.order_date end)
+                over by_number
+            = orders.order_date,
+            false
+        ) as is_fresh,
         thresholds.new_days,
         thresholds.at_risk_after_days,
         thresholds.lapsed_after_days
     from orders
-    inner join cycles on orders.person_id = cycles.person_id and orders.order_date = cycles.order_date
     cross join thresholds
+    window by_number as (partition by orders.person_id order by orders.order_number)
 ),
 
 order_stages as (
@@ -148,29 +140,31 @@ moments as (
     where entered_at < next_ordered_at or next_ordered_at is null
 ),
 
-before_erasure as (
-    select moments.*
-    from moments
-    inner join people on moments.person_id = people.person_id
-    left join erased_people on moments.person_id = erased_people.person_id
-    where moments.entered_at < greatest(erased_people.erased_at, people.first_seen_at) or erased_people.person_id is null
+erasures as (
+    select
+        people.person_id,
+        greatest(erased_people.erased_at, people.first_seen_at) as erased_at
+    from erased_people
+    inner join people on erased_people.person_id = people.person_id
 ),
 
 with_erasure as (
-    select * from before_erasure
+    select moments.*
+    from moments
+    left join erasures on moments.person_id = erasures.person_id
+    where erasures.person_id is null or moments.entered_at < erasures.erased_at
 
     union all
 
     select
-        people.person_id,
-        greatest(erased_people.erased_at, people.first_seen_at) as entered_at,
+        person_id,
+        erased_at as entered_at,
         'erased' as stage,
         'erased_on_request' as rule,
         null as orders_count,
         null as cycle_number,
         null as last_order_date
-    from erased_people
-    inner join people on erased_people.person_id = people.person_id
+    from erasures
 ),
 
 until_as_of as (

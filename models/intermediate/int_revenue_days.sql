@@ -1,0 +1,101 @@
+-- person × day on which net revenue changed, by an order or a refund; the changes add up to int_person_facts.net_revenue
+with orders as (
+    select * from {{ ref('int_orders') }}
+    where person_id is not null
+),
+
+refund_records as (
+    select * from {{ ref('int_refund_records') }}
+),
+
+identity_map as (
+    select * from {{ ref('int_identity_map') }}
+),
+
+exchange_rates as (
+    select * from {{ ref('int_exchange_rates') }}
+),
+
+as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+order_refunds as (
+    select
+        refund_records.source,
+        refund_records.order_id,
+        refund_records.refund_date,
+        sum(refund_records.amount) as amount
+    from refund_records
+    inner join as_of on refund_records.refund_date <= as_of.as_of_date
+    where refund_records.order_id is not null
+    group by refund_records.source, refund_records.order_id, refund_records.refund_date
+),
+
+-- an order's refunded amount is spread over its refunds; one without (refunded by its status) takes it at once
+refunded_so_far as (
+    select
+        orders.order_key,
+        orders.person_id,
+        greatest(orders.order_date, coalesce(order_refunds.refund_date, orders.order_date)) as change_date,
+        order_refunds.refund_date,
+        {{ money(
+            'orders.refunded_amount * coalesce('
+            ~ 'sum(order_refunds.amount) over (partition by orders.order_key order by order_refunds.refund_date) '
+            ~ '/ nullif(sum(order_refunds.amount) over (partition by orders.order_key), 0), 1)'
+        ) }} as amount_so_far
+    from orders
+    left join order_refunds on orders.source = order_refunds.source and orders.order_id = order_refunds.order_id
+    where orders.refunded_amount != 0
+),
+
+changes as (
+    select
+        person_id,
+        order_date as change_date,
+        1 as orders_count,
+        order_date,
+        net_amount + refunded_amount as net_change
+    from orders
+
+    union all
+
+    select
+        person_id,
+        change_date,
+        0 as orders_count,
+        null as order_date,
+        coalesce(lag(amount_so_far) over (partition by order_key order by refund_date), 0) - amount_so_far as net_change
+    from refunded_so_far
+
+    union all
+
+    select
+        identity_map.person_id,
+        refund_records.refund_date as change_date,
+        0 as orders_count,
+        null as order_date,
+        -{{ money('refund_records.amount * exchange_rates.rate') }} as net_change
+    from refund_records
+    inner join identity_map on refund_records.record_key = identity_map.record_key
+    inner join as_of on refund_records.refund_date <= as_of.as_of_date
+    inner join exchange_rates
+        on
+            refund_records.currency = exchange_rates.currency
+            and refund_records.refund_date >= exchange_rates.valid_from
+            and refund_records.refund_date < exchange_rates.valid_until
+    where refund_records.order_id is null
+),
+
+revenue_days as (
+    select
+        person_id,
+        change_date,
+        cast(sum(orders_count) as bigint) as orders_count,
+        max(order_date) as last_order_date,
+        {{ money('sum(net_change)') }} as net_change
+    from changes
+    group by person_id, change_date
+)
+
+select * from revenue_days
