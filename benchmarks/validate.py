@@ -1,7 +1,7 @@
 """Time the raw checks on 10 M orders against one DuckDB scan of the same columns, each in a process of its own.
 
 Prints seconds of the scan, of the start-up (checks of a one-row file), of the checks, their ratio, and peak memory.
-The scan reads every value once: it takes the least of each column.
+The scan reads every value once, which only hashing makes sure of: for sums and extremes DuckDB may ask the statistics.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import duckdb
 PROJECT = Path(__file__).resolve().parents[1]
 ORDERS = """
 select 'o' || i as order_id, 'c' || hash(i) % 1_000_000 as customer_id,
-    timestamp '2026-06-30 23:00:00' - to_seconds((hash(i, 1) % 94_000_000)::bigint) as ordered_at,
+    timestamp '2026-06-30 23:00:00' - to_seconds(9 * i) as ordered_at,
     ['paid', 'shipped', 'delivered', 'cancelled'][1 + (hash(i, 2) % 4)::int] as status,
     ['EUR', 'USD', 'GBP'][1 + (hash(i, 3) % 3)::int] as currency,
     ((hash(i, 4) % 50_000) / 100)::decimal(18, 2) as amount
@@ -48,7 +48,7 @@ def main():
             arguments = ["--raw", folder, "--state", folder / "state", "--html", folder / "page.html"]
             arguments += ["--sources", "orders_file", "--as-of", "2026-07-01"]
             times[name] = measure(PROJECT / "scripts" / "validate_raw.py", *arguments)
-        scan = f"import duckdb; duckdb.execute(\"select min(columns(*)) from '{folder}/orders.parquet'\").fetchall()"
+        scan = f"import duckdb; duckdb.execute(\"select bit_xor(hash(columns(*))) from '{folder}/orders.parquet'\").fetchall()"
         scan_seconds, empty_seconds = (
             measure("-c", scan)[0],
             measure("-c", "import duckdb; duckdb.execute('select 1')")[0],
