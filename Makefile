@@ -6,12 +6,14 @@ export LIFECYCLE_WAREHOUSE ?= warehouse/lifecycle.duckdb
 export LIFECYCLE_PUBLISHED ?= published/customer_lifecycle.duckdb
 export LIFECYCLE_STATE ?= state
 
-.PHONY: help demo build export daily test test-long lint clean
+VALIDATE := $(BIN)/python scripts/validate_raw.py
+
+.PHONY: help demo validate build export daily test test-long lint clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/core ## make demo data, build and test every mart, publish, export, print the headlines
+demo: .venv/core .venv/validate ## make and check demo data, build and test every mart, publish, export, print the headlines
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo
 	$(MAKE) build LIFECYCLE_RAW=data/demo
 	$(MAKE) export
@@ -19,7 +21,12 @@ demo: .venv/core ## make demo data, build and test every mart, publish, export, 
 	@echo "Audiences:      exports/"
 	@echo "Next:           . $(BIN)/activate && dbt build"
 
-build: .venv/core ## build and test the marts from LIFECYCLE_RAW, and publish them if all is green
+# exit code 1 is warnings only: the build goes on
+validate: .venv/core .venv/validate ## check the raw data of LIFECYCLE_RAW (installs Great Expectations)
+	@$(VALIDATE) || test $$? -eq 1
+
+build: .venv/core ## check LIFECYCLE_RAW, build and test the marts, publish them if all is green; SKIP_VALIDATE=1
+	@$(VALIDATE) $(if $(SKIP_VALIDATE),--skip-validate) || test $$? -eq 1
 	$(BIN)/dbt build
 	$(BIN)/python scripts/publish.py
 
@@ -28,11 +35,11 @@ export: .venv/core ## write the audiences of the published marts to exports/
 
 daily: build export ## what a scheduler runs every morning
 
-test: .venv/dev data/demo ## lint and run every test
+test: .venv/dev .venv/validate data/demo ## lint and run every test
 	$(MAKE) lint
 	$(BIN)/python -m pytest -ra
 
-test-long: .venv/dev data/demo ## the long fuzzing, too
+test-long: .venv/dev .venv/validate data/demo ## the long fuzzing, too
 	TEST_LONG=1 $(BIN)/python -m pytest -ra
 
 lint: .venv/dev data/demo ## ruff and sqlfluff
@@ -50,6 +57,11 @@ data/demo: | .venv/core
 	@echo "Installing dbt and DuckDB into .venv (about half a minute) ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r requirements.lock
+	@touch $@
+
+# an extra of its own, as it is larger than everything else together; `make build` goes on without it and says so
+.venv/validate: requirements-validate.lock | .venv/core
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 
 .venv/dev: requirements-dev.lock requirements-data.lock | .venv/core
