@@ -61,6 +61,7 @@ data/demo: | .venv/core
 
 # an extra of its own, as it is larger than everything else together; `make build` goes on without it and says so
 .venv/validate: requirements-validate.lock | .venv/core
+	@echo "Installing Great Expectations for the checks of raw data ..."
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 
