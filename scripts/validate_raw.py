@@ -510,8 +510,9 @@ def main(arguments=None):
     except Problem as problem:
         print(f"validate_raw: {problem}", file=sys.stderr)
         return problem.code
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        # where and of what kind, but not the message: it may quote a value
+        print(f"validate_raw: unexpected {type(error).__name__}", *traceback.format_tb(error.__traceback__), sep="\n", file=sys.stderr)
         return 70  # not Python's own 1, which means warnings here
 
 
