@@ -28,6 +28,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+
 from audience_export import files, rows
 from audience_export.config import (
     BUSY,

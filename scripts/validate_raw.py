@@ -29,8 +29,9 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import jinja2
-import raw_files
 import yaml
+
+import raw_files
 from raw_files import Problem
 
 PROJECT = Path(__file__).resolve().parents[1]

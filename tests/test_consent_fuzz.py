@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from conftest import Warehouse, dbt
 
 PEOPLE = 100_000

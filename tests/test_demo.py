@@ -7,6 +7,7 @@ import sys
 
 import duckdb
 import pytest
+
 from conftest import PROJECT, Warehouse, dbt
 
 AS_OF = "2026-06-30"

@@ -7,8 +7,9 @@ import math
 from datetime import date, timedelta
 from decimal import Decimal
 
-import oracle
 import pytest
+
+import oracle
 from conftest import shared_data
 
 CDNOW_AS_OF = date(1998, 6, 30)

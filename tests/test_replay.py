@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
 import pytest
+
 from conftest import PROJECT, Warehouse, dbt
 from test_demo import script
 

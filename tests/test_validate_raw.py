@@ -13,6 +13,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import duckdb
 import pytest
+
 import validate_raw
 from conftest import PROJECT, shared_data
 

@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import export_audiences  # noqa: E402
-
 import published  # noqa: E402
 
 SCRIPT = ROOT / "scripts" / "export_audiences.py"

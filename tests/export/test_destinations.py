@@ -8,9 +8,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
+
 from audience_export import config, files, rows
 from conftest import EVERY, NOW, RUN, SPECS, Shop
-
 from published import person, sha256
 
 GOLDEN = Path(__file__).parent / "golden"

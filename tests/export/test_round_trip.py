@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 import phonenumbers
-from conftest import Shop
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from conftest import Shop
 from published import person
 
 NASTY = ["=1+1", "+x", "-x", "@x", "\t=x", " =x", "\uff1dx", "\u00a0=x", "\ufeff@x", 'a"b', "a,b", "a;b", "a\nb", "a\r\nb", "\r", "😀",

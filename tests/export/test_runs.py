@@ -14,10 +14,10 @@ import time
 from datetime import date
 
 import duckdb
-import export_audiences
 import pytest
-from conftest import EVERY, RUN
 
+import export_audiences
+from conftest import EVERY, RUN
 from published import person, sha256, suppression
 
 LATER, RUN2 = "2026-11-22T07:00:00", "20261122T070000Z"
