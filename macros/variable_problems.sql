@@ -11,6 +11,10 @@
         {%- endfor -%}
     {%- endif -%}
 
+    {%- if target.database in ['raw', 'staging', 'intermediate', 'marts', 'seeds', 'audit', 'main'] or '.' in target.database -%}
+        {%- do problems.append("LIFECYCLE_WAREHOUSE: DuckDB cannot tell a file called '" ~ target.database ~ "' from a schema; rename it") -%}
+    {%- endif -%}
+
     {%- if var('as_of_date') is not none
         and not modules.re.fullmatch('\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])', var('as_of_date') | string) -%}
         {%- do problems.append("variable as_of_date: '" ~ var('as_of_date') ~ "' is not a date; write it as YYYY-MM-DD") -%}
