@@ -1,7 +1,7 @@
 -- person who recommends: a promoter by the latest NPS answer, or one whose invitation was followed
-with feedback as (
-    select * from {{ ref('stg_shop__feedback') }}
-    where kind = 'nps' and score between 0 and 10
+with answers as (
+    select * from {{ ref('int_feedback') }}
+    where kind = 'nps' and person_id is not null
 ),
 
 referrals as (
@@ -9,27 +9,17 @@ referrals as (
     where signed_up_on is not null and referrer_person_id is not null
 ),
 
-identity_map as (
-    select * from {{ ref('int_identity_map') }}
-    where source = 'shop'
-),
-
 erased_people as (
     select * from {{ ref('int_erased_people') }}
 ),
 
-as_of as (
-    select * from {{ ref('int_as_of') }}
-),
-
 latest_answers as (
     select
-        identity_map.person_id,
-        max_by(feedback.score, cast(feedback.submitted_at as varchar) || feedback.feedback_id) as nps_score
-    from feedback
-    inner join identity_map on feedback.customer_id = identity_map.source_id
-    inner join as_of on feedback.submitted_at < as_of.as_of_end
-    group by identity_map.person_id
+        person_id,
+        max_by(score, cast(answered_at as varchar) || feedback_id) as nps_score,
+        max_by(verdict, cast(answered_at as varchar) || feedback_id) as verdict
+    from answers
+    group by person_id
 ),
 
 unioned as (
@@ -38,7 +28,7 @@ unioned as (
         nps_score,
         0 as successful_referrals
     from latest_answers
-    where nps_score >= 9
+    where verdict = 1
 
     union all
 

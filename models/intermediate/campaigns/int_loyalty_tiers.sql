@@ -126,7 +126,8 @@ final as (
         coalesce(held.tier, 'none') as tier,
         held.benefits,
         lasting.tier_until,
-        {{ money('greatest(held.threshold - held.amount_at_review, 0)') }} as missing_to_keep,
+        {{ money('case when held.tier is not null then greatest(held.threshold - held.amount_at_review, 0) end') }}
+            as missing_to_keep,
         held.basis as keep_basis,
         next_tier.tier as next_tier,
         {{ money('next_tier.threshold - next_tier.amount') }} as missing_to_next,

@@ -42,6 +42,7 @@ begun_campaigns as (
             else 'none'
         end as race_stage,
         campaigns.is_always_on,
+        cast(campaigns.started_at as date) as begun_on,
         coalesce(campaigns.ended_at >= as_of.as_of_end, true) as is_running
     from campaigns
     cross join as_of
@@ -97,7 +98,8 @@ campaign_facts as (
         activity,
         channel,
         bool_or(is_running) as is_live,
-        bool_or(is_running and is_always_on) as is_always_on
+        bool_or(is_running and is_always_on) as is_always_on,
+        max(case when is_running and is_always_on then begun_on end) as begun_on
     from begun_campaigns
     group by activity, channel
 ),
@@ -107,6 +109,7 @@ sent as (
         begun_campaigns.activity,
         begun_campaigns.channel,
         messages.email,
+        messages.bounced_at is null as has_arrived,
         cast(messages.sent_at as date) as sent_on
     from messages
     inner join begun_campaigns on messages.campaign_id = begun_campaigns.campaign_id
@@ -152,7 +155,8 @@ reached as (
         count(distinct case when people.race_stage = activities.race_stage then people.person_id end)
             as people_of_stage_reached
     from activities
-    inner join sent on activities.activity = sent.activity and activities.channel = sent.channel
+    inner join sent
+        on activities.activity = sent.activity and activities.channel = sent.channel and sent.has_arrived
     inner join as_of on sent.sent_on > {{ add_days('as_of.as_of_date', -var('touchpoint_days')) }}
     inner join addresses on sent.email = addresses.address
     inner join people on addresses.person_id = people.person_id
@@ -166,7 +170,8 @@ joined as (
         coalesce(campaign_facts.is_always_on, false)
         and reporting_channels.channel is not null
         and coalesce(
-            last_messages.last_sent_on < {{ add_days('as_of.as_of_date', -var('silent_after_days')) }}, true
+            greatest(last_messages.last_sent_on, campaign_facts.begun_on)
+            < {{ add_days('as_of.as_of_date', -var('silent_after_days')) }}, true
         ) as is_silent,
         reporting_channels.channel is not null or not coalesce(campaign_facts.is_live, false) as is_measured,
         last_messages.last_sent_on,
