@@ -93,7 +93,9 @@ def test_next_products_equal_the_oracle(marts):
 
 
 def test_loyalty_tiers_equal_the_oracle(marts):
-    tiers = [(row["tier"], row["basis"], int(row["window_days"]), Decimal(row["threshold"])) for row in seed("loyalty_tiers")]
+    tiers = [
+        (row["tier"], row["basis"], int(row["window_days"]), Decimal(row["threshold"])) for row in seed("loyalty_tiers")
+    ]
     orders = defaultdict(list)
     for person, day, net in marts.rows("select person_id, order_date, net_amount from marts.orders"):
         orders[person].append((day, net))
