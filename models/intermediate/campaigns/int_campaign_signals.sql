@@ -61,7 +61,8 @@ unioned as (
     select
         person_id,
         'near_next_tier' as signal,
-        cast(cast(missing_to_next as decimal(18, 2)) as varchar) || ' (' || next_basis || ') to ' || next_tier as detail
+        cast(cast(missing_to_next as decimal(18, 2)) as varchar) || ' (' || next_basis || ') to ' || next_tier
+            as detail
     from loyalty_tiers
     where is_near_next_tier
 
@@ -70,8 +71,8 @@ unioned as (
     select
         person_id,
         'losing_tier' as signal,
-        tier || ' until ' || cast(tier_until as varchar) || ', ' || cast(cast(missing_to_keep as decimal(18, 2)) as varchar) || ' ('
-        || keep_basis || ') keep it' as detail
+        tier || ' until ' || cast(tier_until as varchar) || ', '
+        || cast(cast(missing_to_keep as decimal(18, 2)) as varchar) || ' (' || keep_basis || ') keep it' as detail
     from loyalty_tiers
     where is_losing_tier
 

@@ -23,46 +23,55 @@ bought as (
 ),
 
 -- the strongest per product, so that the work per person stays bounded
-rules as (
+strongest as (
     select *
     from affinities
     qualify row_number() over (
         partition by product_key
-        order by confidence desc, lift desc, next_product_key
+        order by confidence desc, lift desc, next_product_key asc
     ) <= {{ var('next_product_rules') }}
+),
+
+-- one number says which rule comes first, so that people need no sorting
+rules as (
+    select
+        *,
+        row_number() over (order by confidence desc, lift desc, next_product_key asc, product_key asc) as rule_number
+    from strongest
 ),
 
 candidates as (
     select
         bought.person_id,
-        rules.*
+        min(rules.rule_number) as rule_number,
+        rules.next_product_key
     from bought
     inner join rules on bought.product_key = rules.product_key
-    left join bought as already on bought.person_id = already.person_id and rules.next_product_key = already.product_key
-    where already.person_id is null
+    group by bought.person_id, rules.next_product_key
 ),
 
-ranked as (
+chosen as (
     select
-        *,
-        row_number() over (
-            partition by person_id
-            order by confidence desc, lift desc, next_product_key, product_key
-        ) as candidate_rank
+        candidates.person_id,
+        min(candidates.rule_number) as rule_number
     from candidates
+    left join bought
+        on candidates.person_id = bought.person_id and candidates.next_product_key = bought.product_key
+    where bought.person_id is null
+    group by candidates.person_id
 ),
 
 final as (
     select
-        person_id,
-        next_product_key,
-        next_product_name,
-        product_key as because_product_key,
-        product_name as because_product_name,
-        confidence,
-        lift
-    from ranked
-    where candidate_rank = 1
+        chosen.person_id,
+        rules.next_product_key,
+        rules.next_product_name,
+        rules.product_key as because_product_key,
+        rules.product_name as because_product_name,
+        rules.confidence,
+        rules.lift
+    from chosen
+    inner join rules on chosen.rule_number = rules.rule_number
 )
 
 select * from final

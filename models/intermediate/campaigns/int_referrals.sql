@@ -36,8 +36,9 @@ dated as (
         accounts.person_id as referrer_person_id,
         owners.person_id as referee_person_id,
         cast(coalesce(referrals.invited_at, referrals.signed_up_at) as date) as invited_on,
-        case when referrals.signed_up_at < as_of.as_of_end
-            then cast(greatest(referrals.signed_up_at, coalesce(referrals.invited_at, referrals.signed_up_at)) as date)
+        case
+            when referrals.signed_up_at < as_of.as_of_end
+                then cast(greatest(referrals.signed_up_at, coalesce(referrals.invited_at, referrals.signed_up_at)) as date)
         end as signed_up_on
     from referrals
     cross join as_of
