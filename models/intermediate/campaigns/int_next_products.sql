@@ -43,11 +43,10 @@ rules as (
 candidates as (
     select
         bought.person_id,
-        min(rules.rule_number) as rule_number,
-        rules.next_product_key
+        rules.next_product_key,
+        rules.rule_number
     from bought
     inner join rules on bought.product_key = rules.product_key
-    group by bought.person_id, rules.next_product_key
 ),
 
 chosen as (
