@@ -24,7 +24,10 @@
     {%- endif -%}
 
     {%- for name in ['loyal_min_orders', 'active_days', 'new_days', 'evaluating_days', 'evaluating_product_views',
-                     'max_records_per_email', 'min_group_size', 'at_risk_after_days', 'lapsed_after_days'] -%}
+                     'max_records_per_email', 'min_group_size', 'at_risk_after_days', 'lapsed_after_days',
+                     'max_basket_products', 'affinity_min_baskets', 'next_product_rules', 'replacement_lead_days',
+                     'replacement_overdue_days', 'tier_review_days', 'contact_window_days', 'fatigue_cap', 'feedback_days',
+                     'touchpoint_days', 'silent_after_days'] -%}
         {%- set value = var(name) -%}
         {%- set may_be_null = name in ['at_risk_after_days', 'lapsed_after_days'] -%}
         {%- if not (value is none and may_be_null) and (value is not integer or value is boolean or value < 1) -%}
@@ -47,8 +50,19 @@
     {%- if var('cohort_dimension') not in ['acquisition_channel', 'country', 'first_category'] -%}
         {%- do problems.append("variable cohort_dimension: '" ~ var('cohort_dimension') ~ "' must be acquisition_channel, country or first_category") -%}
     {%- endif -%}
-    {%- for name in ['holdout_share', 'max_lapsed_return_share'] if var(name) is not number or not 0 <= var(name) <= 1 -%}
-        {%- do problems.append("variable " ~ name ~ ": '" ~ var(name) ~ "' must be a number from 0 to 1") -%}
+    {%- for name in ['affinity_min_support', 'holdout_share', 'max_lapsed_return_share', 'tier_near_share'] -%}
+        {%- if var(name) is not number or not 0 <= var(name) <= 1 -%}
+            {%- do problems.append("variable " ~ name ~ ": '" ~ var(name) ~ "' must be a number from 0 to 1") -%}
+        {%- endif -%}
     {%- endfor -%}
+    {%- if var('points_per_unit') is not number or var('points_per_unit') <= 0 -%}
+        {%- do problems.append("variable points_per_unit: '" ~ var('points_per_unit') ~ "' must be a number above 0") -%}
+    {%- endif -%}
+    {%- if var('customer_years') is not none and (var('customer_years') is not number or var('customer_years') <= 0) -%}
+        {%- do problems.append("variable customer_years: '" ~ var('customer_years') ~ "' must be a number above 0, or null") -%}
+    {%- endif -%}
+    {%- if var('business_model') not in ['retail', 'b2b'] -%}
+        {%- do problems.append("variable business_model: '" ~ var('business_model') ~ "' must be retail or b2b") -%}
+    {%- endif -%}
     {{ return(problems) }}
 {% endmacro %}

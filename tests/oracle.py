@@ -197,3 +197,45 @@ def returned(orders, as_of, days, follow_up=90):
                 spells += 1
                 came_back += gap <= days + follow_up
     return spells, came_back
+
+
+def affinities(baskets, min_baskets, min_support, max_products):
+    """(product, other product) -> (baskets with both, support, confidence, lift); baskets are sets of products"""
+    baskets = [basket for basket in baskets if len(basket) <= max_products]
+    single, both = Counter(), Counter()
+    for basket in baskets:
+        single.update(basket)
+        both.update((one, other) for one in basket for other in basket if one != other)
+    return {
+        (one, other): (
+            count,
+            count / len(baskets),
+            count / single[one],
+            count / single[one] / (single[other] / len(baskets)),
+        )
+        for (one, other), count in both.items()
+        if count >= min_baskets and count >= min_support * len(baskets)
+    }
+
+
+def loyalty_tier(orders, tiers, as_of, review_days):
+    """One person's (tier, until, missing to keep, next tier, missing to next) by trying every day.
+
+    orders are (day, net amount); tiers, lowest first, (name, basis, window in days, threshold).
+    """
+
+    def reached(tier, day):
+        _, basis, window, _ = tier
+        amounts = [1 if basis == "count" else net for on, net in orders if day - timedelta(window) < on <= day]
+        return sum(amounts)
+
+    held = [tier for tier in tiers if reached(tier, as_of) >= tier[3]]
+    above = tiers[tiers.index(held[-1]) + 1 :] if held else tiers
+    ahead = (above[0][0], above[0][3] - reached(above[0], as_of)) if above else (None, None)
+    if not held:
+        return "none", None, None, *ahead
+    tier, day = held[-1], as_of
+    while reached(tier, day + timedelta(1)) >= tier[3]:
+        day += timedelta(1)
+    missing = max(tier[3] - reached(tier, as_of + timedelta(review_days)), 0)
+    return tier[0], day, missing, *ahead

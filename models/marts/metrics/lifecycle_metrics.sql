@@ -12,6 +12,18 @@ activity_days as (
     select * from {{ ref('int_activity_days') }}
 ),
 
+referrals as (
+    select * from {{ ref('int_referrals') }}
+),
+
+referred_people as (
+    select * from {{ ref('int_referred_people') }}
+),
+
+feedback as (
+    select * from {{ ref('int_feedback') }}
+),
+
 as_of as (
     select * from {{ ref('int_as_of') }}
 ),
@@ -118,12 +130,87 @@ daily_changes as (
     group by changed_on
 ),
 
+-- an answer counts for feedback_days
+feedback_changes as (
+    select
+        answered_on as changed_on,
+        kind,
+        verdict,
+        1 as answers
+    from feedback
+
+    union all
+
+    select
+        {{ add_days('answered_on', var('feedback_days')) }} as changed_on,
+        kind,
+        verdict,
+        -1 as answers
+    from feedback
+),
+
+campaign_changes as (
+    select
+        invited_on as changed_on,
+        'invites' as metric,
+        1 as change
+    from referrals
+
+    union all
+
+    select
+        signed_up_on as changed_on,
+        'referral_sign_ups' as metric,
+        1 as change
+    from referrals
+    where signed_up_on is not null
+
+    union all
+
+    select
+        referred_on as changed_on,
+        'referred_users' as metric,
+        1 as change
+    from referred_people
+
+    union all
+
+    select
+        changed_on,
+        kind || '_answers' as metric,
+        answers as change
+    from feedback_changes
+
+    union all
+
+    select
+        changed_on,
+        kind || '_balance' as metric,
+        answers * verdict as change
+    from feedback_changes
+    where verdict != 0
+),
+
 bounds as (
     select
         min(daily_changes.changed_on) as first_day,
         max(as_of.as_of_date) as last_day
     from daily_changes
     cross join as_of
+),
+
+-- whatever came before the first person was seen counts on the first day
+daily_campaign_changes as (
+    select
+        {%- for metric in [
+            'invites', 'referral_sign_ups', 'referred_users', 'nps_answers', 'nps_balance', 'csat_answers', 'csat_balance',
+        ] %}
+        sum(case when campaign_changes.metric = '{{ metric }}' then campaign_changes.change else 0 end) as {{ metric }},
+        {%- endfor %}
+        greatest(campaign_changes.changed_on, bounds.first_day) as changed_on
+    from campaign_changes
+    cross join bounds
+    group by greatest(campaign_changes.changed_on, bounds.first_day)
 ),
 
 days as (
@@ -138,9 +225,15 @@ running as (
         ] %}
         cast(sum(coalesce(daily_changes.{{ metric }}, 0)) over so_far as bigint) as {{ metric }},
         {%- endfor %}
+        {%- for metric in [
+            'invites', 'referral_sign_ups', 'referred_users', 'nps_answers', 'nps_balance', 'csat_answers', 'csat_balance',
+        ] %}
+        cast(sum(coalesce(daily_campaign_changes.{{ metric }}, 0)) over so_far as bigint) as {{ metric }},
+        {%- endfor %}
         days.period_start as metric_date
     from days
     left join daily_changes on days.period_start = daily_changes.changed_on
+    left join daily_campaign_changes on days.period_start = daily_campaign_changes.changed_on
     window so_far as (order by days.period_start)
 ),
 
@@ -157,7 +250,17 @@ with_rates as (
         {{ ratio('customers', 'users') }} as user_activation_rate,
         {{ ratio('repeat_customers', 'customers') }} as repeat_customer_rate,
         {{ ratio('loyal_customers', 'repeat_customers') }} as loyal_customer_rate,
-        {{ ratio('session_events', 'sessions') }} as session_depth
+        {{ ratio('session_events', 'sessions') }} as session_depth,
+        invites,
+        referral_sign_ups,
+        referred_users,
+        {{ ratio('invites', 'customers') }} as invites_per_customer,
+        {{ ratio('referral_sign_ups', 'invites') }} as referral_conversion,
+        {{ ratio('referred_users', 'users') }} as referred_share,
+        nps_answers,
+        {{ ratio('nps_balance', 'nps_answers') }} as nps,
+        csat_answers,
+        {{ ratio('csat_balance', 'csat_answers') }} as csat
     from running
 ),
 
@@ -174,7 +277,18 @@ final as (
         today.repeat_customer_rate,
         today.loyal_customer_rate,
         today.session_depth,
-        today.session_depth - year_ago.session_depth as session_depth_change
+        today.session_depth - year_ago.session_depth as session_depth_change,
+        today.invites,
+        today.referral_sign_ups,
+        today.referred_users,
+        today.invites_per_customer,
+        today.referral_conversion,
+        today.invites_per_customer * today.referral_conversion as k_factor,
+        today.referred_share,
+        today.nps_answers,
+        today.nps,
+        today.csat_answers,
+        today.csat
     from with_rates as today
     left join with_rates as year_ago on today.year_ago_date = year_ago.metric_date
 )

@@ -1,0 +1,90 @@
+-- counted order × product, with the product's share of the order's net amount
+with orders as (
+    select * from {{ ref('int_orders') }}
+),
+
+shop_items as (
+    select * from {{ ref('stg_shop__order_items') }}
+    where product_id is not null
+),
+
+retail_lines as (
+    select * from {{ ref('stg_online_retail__product_lines') }}
+    where stock_code is not null and not starts_with(invoice, 'C') and quantity > 0 and price > 0
+),
+
+lines as (
+    select
+        'shop' as source,
+        order_id,
+        product_id,
+        greatest(coalesce(quantity, 0), 0) as quantity,
+        greatest(coalesce(quantity * unit_price, 0), 0) as line_value
+    from shop_items
+
+    union all
+
+    select
+        'online_retail' as source,
+        invoice as order_id,
+        stock_code as product_id,
+        quantity,
+        quantity * price as line_value
+    from retail_lines
+),
+
+product_lines as (
+    select
+        source,
+        order_id,
+        product_id,
+        cast(sum(quantity) as bigint) as quantity,
+        {{ money('sum(line_value)') }} as line_value
+    from lines
+    group by source, order_id, product_id
+),
+
+-- an order whose lines have no value is shared equally
+shares as (
+    select
+        orders.order_key,
+        orders.person_id,
+        orders.order_date,
+        orders.net_amount,
+        orders.refunded_amount > 0 and orders.net_amount <= 0 as is_returned,
+        product_lines.source || ':' || product_lines.product_id as product_key,
+        product_lines.quantity,
+        coalesce(
+            {{ ratio('sum(product_lines.line_value) over so_far', 'sum(product_lines.line_value) over whole_order') }},
+            {{ ratio('row_number() over so_far', 'count(*) over whole_order') }}
+        ) as share_so_far
+    from orders
+    inner join product_lines on orders.source = product_lines.source and orders.order_id = product_lines.order_id
+    window
+        whole_order as (partition by orders.order_key),
+        so_far as (partition by orders.order_key order by product_lines.product_id rows unbounded preceding)
+),
+
+-- differences of rounded running sums, so that the lines of an order add up to it
+revenue as (
+    select
+        *,
+        {{ money('net_amount * share_so_far') }} as revenue_so_far
+    from shares
+),
+
+final as (
+    select
+        order_key,
+        product_key,
+        person_id,
+        order_date,
+        quantity,
+        {{ money(
+            'revenue_so_far - coalesce(lag(revenue_so_far) over (partition by order_key order by product_key), 0)'
+        ) }} as net_revenue,
+        is_returned
+    from revenue
+)
+
+select * from final
