@@ -11,7 +11,7 @@
         {%- endfor -%}
     {%- endif -%}
 
-    {%- if target.database in ['raw', 'staging', 'intermediate', 'marts', 'seeds', 'audit', 'main'] or '.' in target.database -%}
+    {%- if target.database in ['raw', 'staging', 'intermediate', 'marts', 'audiences', 'seeds', 'audit', 'main'] or '.' in target.database -%}
         {%- do problems.append("LIFECYCLE_WAREHOUSE: DuckDB cannot tell a file called '" ~ target.database ~ "' from a schema; rename it") -%}
     {%- endif -%}
 
@@ -24,7 +24,8 @@
     {%- endif -%}
 
     {%- for name in ['loyal_min_orders', 'active_days', 'new_days', 'evaluating_days', 'evaluating_product_views',
-                     'max_records_per_email', 'at_risk_after_days', 'lapsed_after_days'] -%}
+                     'max_records_per_email', 'at_risk_after_days', 'lapsed_after_days', 'onboarding_days',
+                     'goal_window_days'] -%}
         {%- set value = var(name) -%}
         {%- set may_be_null = name in ['at_risk_after_days', 'lapsed_after_days'] -%}
         {%- if not (value is none and may_be_null) and (value is not integer or value is boolean or value < 1) -%}
@@ -44,8 +45,8 @@
             {%- do problems.append("variable rfm_cut_points." ~ measure ~ ": four rising numbers for recency, frequency or monetary are needed") -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- if var('holdout_share') is not number or not 0 <= var('holdout_share') <= 1 -%}
-        {%- do problems.append("variable holdout_share: '" ~ var('holdout_share') ~ "' must be a number from 0 to 1") -%}
-    {%- endif -%}
+    {%- for name in ['high_value_score', 'low_value_score'] if var(name) is not integer or var(name) is boolean or not 1 <= var(name) <= 5 -%}
+        {%- do problems.append("variable " ~ name ~ ": '" ~ var(name) ~ "' must be a score from 1 to 5") -%}
+    {%- endfor -%}
     {{ return(problems) }}
 {% endmacro %}
