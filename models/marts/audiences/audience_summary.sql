@@ -60,6 +60,7 @@ moved as (
 
 final as (
     select
+        as_of.as_of_date,
         audiences.audience,
         audiences.purpose,
         audiences.owner,
@@ -78,6 +79,7 @@ final as (
         case when previous_builds.previous_as_of_date is not null then coalesce(moved.entered, 0) end as people_entered,
         case when previous_builds.previous_as_of_date is not null then coalesce(moved.gone, 0) end as people_left
     from audiences
+    cross join as_of
     left join counted on audiences.audience = counted.audience
     left join previous_builds on audiences.audience = previous_builds.audience
     left join moved on audiences.audience = moved.audience
