@@ -282,4 +282,9 @@ def test_a_source_system_without_optional_tables_and_with_empty_ones(read, tmp_p
         table: warehouse.row(f"select count(*) from marts.{table}")[0]
         for (table,) in warehouse.rows("select table_name from information_schema.tables where table_schema = 'marts'")
     }
-    assert counts == dict.fromkeys(counts, 0) | {"rfm_grid": 25, "stage_summary": 11, "stage_thresholds": 1}
+    audiences = counts["audience_summary"]
+    assert audiences >= 16 and counts["campaign_results"] == audiences
+    assert counts == dict.fromkeys(counts, 0) | {
+        **{"rfm_grid": 25, "stage_summary": 11, "stage_thresholds": 1},
+        **{"audience_summary": audiences, "campaign_results": audiences},
+    }

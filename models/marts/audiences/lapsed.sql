@@ -3,10 +3,10 @@
     meta={'audience': {
         'purpose': 'Everybody whose last order is longer ago than lapsed_after_days',
         'owner': 'crm',
-        'campaign': none,
+        'campaign': 'CMP-08',
         'channels': ['email'],
         'objective': 'next order',
-        'holdout_share': 0.1,
+        'holdout_share': 0.2,
         'minimum_size': 20,
         'fields': ['first_name', 'language', 'last_order_date', 'recency_days'],
     }},

@@ -3,7 +3,7 @@
     meta={'audience': {
         'purpose': 'Win back the lapsed customers who were worth most',
         'owner': 'crm',
-        'campaign': 'CMP-08',
+        'campaign': none,
         'channels': ['email', 'sms'],
         'objective': 'next order',
         'holdout_share': 0.2,

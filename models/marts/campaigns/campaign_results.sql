@@ -112,11 +112,12 @@ costs as (
         campaigns.campaign_name,
         {{ money('campaigns.cost * exchange_rates.rate') }} as cost
     from campaigns
+    cross join as_of
     left join exchange_rates
         on
             coalesce(campaigns.currency, '{{ var("reporting_currency") }}') = exchange_rates.currency
-            and cast(campaigns.started_at as date) >= exchange_rates.valid_from
-            and cast(campaigns.started_at as date) < exchange_rates.valid_until
+            and coalesce(cast(campaigns.started_at as date), as_of.as_of_date) >= exchange_rates.valid_from
+            and coalesce(cast(campaigns.started_at as date), as_of.as_of_date) < exchange_rates.valid_until
 ),
 
 counted as (
