@@ -14,9 +14,8 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/core .venv/validate ## make and check demo data, build and test every mart, publish, export, print the headlines
-	$(BIN)/python scripts/generate_demo_data.py --out data/demo
-	$(MAKE) build LIFECYCLE_RAW=data/demo
-	$(MAKE) export
+	$(BIN)/python scripts/generate_demo_data.py --out data/demo --state data/demo_state
+	$(MAKE) build export LIFECYCLE_RAW=data/demo LIFECYCLE_STATE=data/demo_state
 	@$(BIN)/python scripts/headlines.py
 	@echo "Audiences:      exports/"
 	@echo "Next:           . $(BIN)/activate && dbt build"
@@ -25,10 +24,11 @@ demo: .venv/core .venv/validate ## make and check demo data, build and test ever
 validate: .venv/core .venv/validate ## check the raw data of LIFECYCLE_RAW (installs Great Expectations)
 	@$(VALIDATE) || test $$? -eq 1
 
-build: .venv/core ## check LIFECYCLE_RAW, build and test the marts, publish them if all is green; SKIP_VALIDATE=1
+build: .venv/core ## check LIFECYCLE_RAW, build and test the marts, publish and record them if all is green; SKIP_VALIDATE=1
 	@$(VALIDATE) $(if $(SKIP_VALIDATE),--skip-validate) || test $$? -eq 1
 	$(BIN)/dbt build
 	$(BIN)/python scripts/publish.py
+	$(BIN)/python scripts/record_state.py
 
 export: .venv/core ## write the audiences of the published marts to exports/
 	$(BIN)/python scripts/export_audiences.py || test $$? -eq 5 # 5: published, with some values withheld
@@ -47,7 +47,7 @@ lint: .venv/dev data/demo ## ruff and sqlfluff
 	LIFECYCLE_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests
 
 clean: ## remove everything that was made, but not your data
-	rm -rf .venv target logs exports published warehouse/*.duckdb data/demo
+	rm -rf .venv target logs exports published warehouse/*.duckdb data/demo data/demo_state
 
 data/demo: | .venv/core
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo

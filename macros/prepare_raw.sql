@@ -23,6 +23,10 @@
         {%- for table in raw_tables() -%}
             {%- do statements.append(raw_relation(table, folder, files, problems)) -%}
         {%- endfor -%}
+        {%- for table in state_tables() -%}
+            {%- do statements.append(state_relation(table)) -%}
+        {%- endfor -%}
+        {%- do problems.extend(audience_problems()) -%}
         {%- if problems -%}{{ stop_with(problems) }}{%- endif -%}
 
         {%- do run_query("drop schema if exists raw cascade") -%}
@@ -43,9 +47,18 @@
 {% endmacro %}
 
 
-{#- LIFECYCLE_RAW as an absolute path: views outlive the working directory that they were made in. -#}
-{% macro raw_folder() %}
-    {%- set folder = env_var('LIFECYCLE_RAW', 'data/demo') | replace('\\', '/') -%}
+{% macro state_tables() %}
+    {{ return(graph.sources.values() | selectattr('source_name', 'equalto', 'state') | sort(attribute='unique_id') | list) }}
+{% endmacro %}
+
+
+{% macro raw_folder() %}{{ return(absolute_folder(env_var('LIFECYCLE_RAW', 'data/demo'))) }}{% endmacro %}
+
+{% macro state_folder() %}{{ return(absolute_folder(env_var('LIFECYCLE_STATE', 'state'))) }}{% endmacro %}
+
+{#- As an absolute path: views outlive the working directory that they were made in. -#}
+{% macro absolute_folder(name) %}
+    {%- set folder = name | replace('\\', '/') -%}
     {%- set is_absolute = folder.startswith('/') or folder[1:2] == ':' -%}
     {{ return((folder if is_absolute else invocation_args_dict.project_dir ~ '/' ~ folder).rstrip('/')) }}
 {% endmacro %}
@@ -109,6 +122,21 @@
         "insert into raw.unreadable_lines select distinct on (line) " ~ sql_text(table.source_name) ~ ", " ~ sql_text(table.name)
             ~ ", line, 'line ' || line || ': ' || lower(cast(error_type as varchar)), csv_line from reject_errors order by line, error_type",
     ]) }}
+{% endmacro %}
+
+
+{#- The statement that makes one relation of the state: all Parquet files of its folder, or a typed, empty view. -#}
+{% macro state_relation(table) %}
+    {%- set files = sql_text(state_folder() ~ '/' ~ table.config.meta.folder ~ '/*.parquet') -%}
+    {%- set reader, present = "read_parquet(" ~ files ~ ", union_by_name = true)", [] -%}
+    {%- if run_query("select count(*) from glob(" ~ files ~ ")").rows[0][0] > 0 -%}
+        {%- for row in run_query("describe select * from " ~ reader).rows -%}{%- do present.append(row[0]) -%}{%- endfor -%}
+    {%- endif -%}
+    {%- set columns = [] -%}
+    {%- for column in table.columns.values() -%}
+        {%- do columns.append("cast(" ~ (column.name if column.name in present else 'null') ~ " as " ~ column.data_type ~ ") as " ~ column.name) -%}
+    {%- endfor -%}
+    {{ return(["create view raw." ~ table.identifier ~ " as select " ~ columns | join(', ') ~ (" from " ~ reader if present else " where false")]) }}
 {% endmacro %}
 
 

@@ -11,7 +11,7 @@
         {%- endfor -%}
     {%- endif -%}
 
-    {%- if target.database in ['raw', 'staging', 'intermediate', 'marts', 'seeds', 'audit', 'main'] or '.' in target.database -%}
+    {%- if target.database in ['raw', 'staging', 'intermediate', 'marts', 'audiences', 'seeds', 'audit', 'main'] or '.' in target.database -%}
         {%- do problems.append("LIFECYCLE_WAREHOUSE: DuckDB cannot tell a file called '" ~ target.database ~ "' from a schema; rename it") -%}
     {%- endif -%}
 
@@ -27,7 +27,7 @@
                      'max_records_per_email', 'min_group_size', 'at_risk_after_days', 'lapsed_after_days',
                      'max_basket_products', 'affinity_min_baskets', 'next_product_rules', 'replacement_lead_days',
                      'replacement_overdue_days', 'tier_review_days', 'contact_window_days', 'fatigue_cap', 'feedback_days',
-                     'touchpoint_days', 'silent_after_days'] -%}
+                     'touchpoint_days', 'silent_after_days', 'onboarding_days', 'goal_window_days'] -%}
         {%- set value = var(name) -%}
         {%- set may_be_null = name in ['at_risk_after_days', 'lapsed_after_days'] -%}
         {%- if not (value is none and may_be_null) and (value is not integer or value is boolean or value < 1) -%}
@@ -50,7 +50,7 @@
     {%- if var('cohort_dimension') not in ['acquisition_channel', 'country', 'first_category'] -%}
         {%- do problems.append("variable cohort_dimension: '" ~ var('cohort_dimension') ~ "' must be acquisition_channel, country or first_category") -%}
     {%- endif -%}
-    {%- for name in ['affinity_min_support', 'holdout_share', 'max_lapsed_return_share', 'tier_near_share'] -%}
+    {%- for name in ['affinity_min_support', 'max_lapsed_return_share', 'tier_near_share'] -%}
         {%- if var(name) is not number or not 0 <= var(name) <= 1 -%}
             {%- do problems.append("variable " ~ name ~ ": '" ~ var(name) ~ "' must be a number from 0 to 1") -%}
         {%- endif -%}
@@ -64,5 +64,8 @@
     {%- if var('business_model') not in ['retail', 'b2b'] -%}
         {%- do problems.append("variable business_model: '" ~ var('business_model') ~ "' must be retail or b2b") -%}
     {%- endif -%}
+    {%- for name in ['high_value_score', 'low_value_score'] if var(name) is not integer or var(name) is boolean or not 1 <= var(name) <= 5 -%}
+        {%- do problems.append("variable " ~ name ~ ": '" ~ var(name) ~ "' must be a score from 1 to 5") -%}
+    {%- endfor -%}
     {{ return(problems) }}
 {% endmacro %}

@@ -12,6 +12,10 @@ return), perhaps a long pause in it, and a taste for dear or cheap products. App
 lifetimes of their own; most web and app orders of app users end a session. Messages go only to addresses that
 are opted in at that moment.
 
+A known effect: 75 days before --as-of two audiences were drawn, with people held out. Of the lapsed, 15 in 100 of
+those not held out order once more within 30 days than they would have; the at-risk got nothing that matters (A/A).
+--state writes who was drawn, as scripts/record_state.py would have, for the mart campaign_results to find out.
+
 The mess, on purpose:
 - exact duplicate rows in customers, orders, refunds and events
 - newer versions of a key, with a later updated_at: orders change status, customers move
@@ -118,6 +122,7 @@ create macro later(ts, k, purpose, days) as ts + seconds(86400 * days * expo(k, 
 create macro clock(k, purpose, utc_offset) as
     seconds(3600 * (7 - utc_offset + 7.5 * (u(k, purpose || ' hour') + u(k, purpose || ' minute'))));
 create macro end_at() as as_of() + interval 22 hour;  -- before midnight in Berlin and in UTC
+create macro drawn_on() as as_of() - 75;
 create macro span() as as_of() - first_day();
 create macro week_of(ts) as (ts::date - first_day()) // 7;
 create macro week_start(week) as first_day() + (7 * week)::int;
@@ -228,7 +233,7 @@ SHARED = {
     ) as a
     left join people as other on a.kind = 'registered' and a.no % 89 = 0 and other.no = a.no - 1
     where a.created_at < a.gone_at - interval 1 day""",
-    "purchases": """
+    "natural_purchases": """
     with weeks as (
         select *, unnest(range(first_week, last_week + 1)) as week,
             first_week + 4 + floor(10 * expo(no, 'pause from'))::int as pause_from
@@ -253,6 +258,29 @@ SHARED = {
         if(has_app, word('web web web app app app store phone', order_no, 'channel'),
             word('web web web web web store store phone', order_no, 'channel')) as channel
     from numbered inner join people using (no)""",
+    # the two audiences of `drawn_on`: people whom nothing but their account identifies
+    "drawn": """
+    select no, customer_id, audience, share, u(no, audience || ' holdout') < share as is_holdout
+    from (
+        select no, customer_id, unnest(['lapsed', 'at_risk']) as audience, unnest([0.2, 0.5]) as share,
+            unnest([date '1900-01-01', drawn_on() - 110]) as after, unnest([drawn_on() - 130, drawn_on() - 50]) as until
+        from people
+        where kind = 'registered' and who = no and not at_reception and no % 601 > 0
+            and gone_at::date > drawn_on() + 30
+    )
+    inner join (
+        select no, max(ordered_at)::date as last_order from natural_purchases where ordered_at <= drawn_on() group by no
+    ) using (no)
+    where last_order > after and last_order <= until""",
+    "purchases": """
+    select * from natural_purchases
+    union all by name
+    select (select max(order_no) from natural_purchases) + row_number() over (order by no) as order_no, no, kind,
+        customer_id, email, currency, time_zone, has_app, taste, weekly_orders,
+        drawn_on() + (2 + floor(27 * u(no, 'effect day')))::int + clock(no, 'effect', utc_offset) as ordered_at,
+        'web' as channel
+    from drawn inner join people using (no, customer_id)
+    where audience = 'lapsed' and not is_holdout and u(no, 'effect') < 0.15""",
     "items": """
     select order_no, line, product_id,
         pick(if(price < 20, [1, 1, 1, 2, 2, 3, 4], [1, 1, 1, 1, 1, 1, 2]), k, 'quantity') as quantity,
@@ -620,6 +648,15 @@ TABLES = {
     from messages order by m""",
 }
 
+# What record_state.py would have written on the day of the draw; a person's id is the hash of the shop account.
+STATE = """
+    select drawn_on() as as_of_date, audience, 'entered' as event, md5('shop:customer:' || customer_id) as person_id,
+        drawn_on() as entered_on, is_holdout, share::double as holdout_share
+    from drawn
+    union all
+    select distinct drawn_on(), audience, 'built', null, null::date, null::boolean, share::double from drawn
+    order by audience, event, person_id"""
+
 # id | name | stage | channel | activity | type | always on | goal | cost | currency | start | end, as shares
 CAMPAIGNS = """
 CMP-01|Welcome, three mails|act|email|welcome_series|triggered|true|first_orders|2400|EUR|0|
@@ -669,6 +706,7 @@ def arguments():
     parser.add_argument("--as-of", type=date, default=yesterday, help="last complete day, default yesterday")
     parser.add_argument("--years", type=int, default=3, help="length of the history, default %(default)s")
     parser.add_argument("--out", type=Path, default=Path("data/demo"), help="folder, default %(default)s")
+    parser.add_argument("--state", type=Path, help="folder for the state of the demo's two campaigns, default none")
     parser.add_argument("--seed", type=int, default=42, help="other seed, other people, default %(default)s")
     args = parser.parse_args()
     for name, low, high in (("customers", 100, 5_000_000), ("years", 1, 15)):
@@ -691,6 +729,20 @@ def refuse_foreign(out):
     if strangers or (found and not (out / MARKER).exists()):
         has = min(strangers, default=f"no {MARKER}")
         fail(f"--out {out} is not a folder of demo data (it has {has}), nothing was changed")
+
+
+def replace_state(args, con):
+    """Write --state anew, if nobody but the demo has used it: a real one cannot be had again."""
+    if not args.state:
+        return
+    folder = args.state / "audience_events"
+    if folder.exists() and not (args.state / MARKER).exists():
+        fail(f"--state {args.state} is not the state of a demo, nothing was changed there")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (args.state / MARKER).write_text("Made by generate_demo_data.py, which may replace audience_events.\n")
+    target = str(folder / f"{args.as_of - dt.timedelta(days=75)}.parquet").replace("'", "''")
+    con.execute(f"copy ({STATE}) to '{target}' (format parquet, compression zstd)")
 
 
 def generate(args, folder):
@@ -719,6 +771,7 @@ def generate(args, folder):
         rows = con.execute(f"copy ({query}) to '{target}' (format parquet, compression zstd)").fetchone()[0]
         print(f"{table:<18}{rows:>12,} rows {monotonic() - start:7.1f} s", flush=True)
         total += rows
+    replace_state(args, con)
     con.close()
     return total
 

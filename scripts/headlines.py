@@ -36,12 +36,11 @@ def main():
         ).fetchall():
             print(f"  {label:<16}{people:>10,}{revenue:>15,.2f}")
 
-        print("\nAudience              people   may e-mail")
-        for audience, people, reachable in marts.execute(
-            "select audience, count(*), count_if(can_email and not is_holdout) from marts.audience_members "
-            "group by audience order by audience"
+        print("\nAudience                   people  reachable  held out   to send")
+        for audience, *counts in marts.execute(
+            "select audience, people, reachable, held_out, to_send from marts.audience_summary order by audience"
         ).fetchall():
-            print(f"  {audience:<16}{people:>10,}{reachable:>13,}")
+            print(f"  {audience:<22}" + "".join(f"{count:>10,}" for count in counts))
     print(f"\nMarts to query: {published}")
     return 0
 

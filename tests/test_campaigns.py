@@ -8,8 +8,9 @@ from collections import defaultdict
 from datetime import date
 from decimal import Decimal
 
-import oracle
 import pytest
+
+import oracle
 from conftest import PROJECT, Warehouse, dbt
 
 AS_OF = date(2026, 6, 30)

@@ -287,5 +287,7 @@ def test_a_source_system_without_optional_tables_and_with_empty_ones(read, tmp_p
         table: warehouse.row(f"select count(*) from marts.{table}")[0]
         for (table,) in warehouse.rows("select table_name from information_schema.tables where table_schema = 'marts'")
     }
+    audiences = counts["audience_summary"]
+    assert audiences >= 21 and counts["campaign_results"] == audiences
     always = {"rfm_grid": 25, "stage_summary": 11, "stage_thresholds": 1, "metric_health": 5, "metric_benchmarks": 5}
-    assert counts == dict.fromkeys(counts, 0) | always
+    assert counts == dict.fromkeys(counts, 0) | always | {"audience_summary": audiences, "campaign_results": audiences}

@@ -82,6 +82,7 @@ identified as (
         source_id,
         email,
         created_at,
+        md5(stable_key) as record_id,
         md5(first_value(stable_key) over (partition by cluster order by created_at, stable_key)) as person_id
     from clustered
     -- a guest with an address that identifies nobody is nobody

@@ -1,12 +1,12 @@
-{#- Adding an audience is adding a line here: its name, who is in it, and the day since when. -#}
-{%- set audiences = {
-    'stage_new': ("stage = 'new'", "cast(stage_entered_at as date)"),
-    'champions': ("rfm_segment = 'champions'", "cast(null as date)"),
-    'at_risk': ("stage = 'at_risk'", "cast(stage_entered_at as date)"),
-    'lapsed': ("stage = 'lapsed'", "cast(stage_entered_at as date)"),
-    'passive_30d': ("not is_active_30d", "coalesce(" ~ add_days('last_activity_date', var('active_days'))
-        ~ ", cast(first_seen_at as date))"),
-} -%}
+{#- Every file of this folder with meta.audience is read here. What such a file may read: -#}
+{%- if not execute -%}
+    {%- for model in [
+        'customers', 'customer_channels', 'customer_locations', 'customer_rfm', 'customer_stage_history', 'int_advocates',
+        'int_as_of', 'int_loyalty_tiers', 'int_next_products', 'int_replacements', 'orders', 'stage_thresholds',
+    ] -%}
+        {%- do ref(model) -%}
+    {%- endfor -%}
+{%- endif -%}
 
 with customers as (
     select * from {{ ref('customers') }}
@@ -22,35 +22,35 @@ block_reasons as (
 ),
 
 audiences as (
-    select listed.audience from (
-        values
-        {%- for audience in audiences %}
-        ('{{ audience }}'){{ ',' if not loop.last }}
-        {%- endfor %}
-    ) as listed (audience)
+    select * from {{ ref('int_audiences') }}
 ),
 
+assignments as (
+    select * from {{ ref('int_audience_assignments') }}
+),
+
+as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+{% set files = audiences() -%}
 members as (
+    {%- for file in files %}
     select
-        audiences.audience,
-        customers.person_id,
-        case audiences.audience
-            {%- for audience, (rule, since) in audiences.items() %}
-            when '{{ audience }}' then {{ since }}
-            {%- endfor %}
-        end as entered_on,
-        customers.can_email,
-        customers.can_sms,
-        customers.can_push,
-        customers.can_ads
-    from customers
-    cross join audiences
-    where
-        case audiences.audience
-            {%- for audience, (rule, since) in audiences.items() %}
-            when '{{ audience }}' then {{ rule }}
-            {%- endfor %}
-        end
+        {{ sql_text(file.name) }} as audience,
+        person_id,
+        {{ 'cast(entered_on as date)' if file.has_entered_on else 'cast(null as date)' }} as entered_on
+    from (
+        {{ render(file.code) }}
+    ) as {{ file.name }}
+    {{ 'union all' if not loop.last }}
+    {%- else %}
+    select
+        cast(null as varchar) as audience,
+        cast(null as varchar) as person_id,
+        cast(null as date) as entered_on
+    where 1 = 0
+    {%- endfor %}
 ),
 
 strongest_blocks as (
@@ -66,18 +66,25 @@ final as (
     select
         members.audience,
         members.person_id,
-        members.entered_on,
-        {{ hash_share("'" ~ var('holdout_salt') ~ ":' || members.audience || ':' || members.person_id") }}
-        < {{ var('holdout_share') }} as is_holdout,
-        members.can_email,
-        members.can_sms,
-        members.can_push,
-        members.can_ads,
+        coalesce(assignments.entered_on, members.entered_on, as_of.as_of_date) as entered_on,
+        coalesce(
+            assignments.is_holdout,
+            {{ hash_share("'" ~ var('holdout_salt') ~ ":' || members.audience || ':' || members.person_id") }}
+            < audiences.holdout_share
+        ) as is_holdout,
+        customers.can_email,
+        customers.can_sms,
+        customers.can_push,
+        customers.can_ads,
         case
-            when not (members.can_email or members.can_sms or members.can_push or members.can_ads)
+            when not (customers.can_email or customers.can_sms or customers.can_push or customers.can_ads)
                 then strongest_blocks.blocked_reason
         end as blocked_reason
     from members
+    inner join customers on members.person_id = customers.person_id
+    inner join audiences on members.audience = audiences.audience
+    cross join as_of
+    left join assignments on members.audience = assignments.audience and members.person_id = assignments.person_id
     left join strongest_blocks on members.person_id = strongest_blocks.person_id
 )
 

@@ -1,0 +1,19 @@
+{{ config(
+    materialized='view', schema='audiences', contract={'enforced': false},
+    meta={'audience': {
+        'purpose': 'Everybody whose last order is longer ago than lapsed_after_days',
+        'owner': 'crm',
+        'campaign': 'CMP-08',
+        'channels': ['email'],
+        'objective': 'next order',
+        'holdout_share': 0.2,
+        'minimum_size': 20,
+        'fields': ['first_name', 'language', 'last_order_date', 'recency_days'],
+    }},
+) }}
+
+select
+    person_id,
+    cast(stage_entered_at as date) as entered_on
+from {{ ref('customers') }}
+where stage = 'lapsed'
