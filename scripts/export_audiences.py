@@ -137,6 +137,7 @@ class Run:
         self.notes, self.hits, self.fields = [], [], rows.check_contract(con)
         self.members = dict(con.execute(
             "select audience, count(*) from marts.audience_members group by all").fetchall())
+        self.catalogue = rows.catalogue(con)
         self.as_of = con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0]
         unread = rows.read_phones(con)
         if unread:
@@ -145,12 +146,14 @@ class Run:
                     "(person_id varchar, delivery varchar, audience varchar, field varchar, rule varchar)")
 
     def audiences(self, delivery):
-        """The audiences to write. One that has emptied since the last run still counts: a guard must see it."""
-        known = {*self.members, *self.state.published(delivery.name).get("people", {})}
+        """The audiences to write: `all` are those made for the channel. An emptied one counts: a guard must see it."""
+        known = {*self.members, *self.catalogue, *self.state.published(delivery.name).get("people", {})}
         given = delivery.given["audiences"]
         if given == "all":
-            return sorted(known)
+            return sorted(name for name in known if delivery.channel in self.catalogue.get(name, CHANNELS))
         for name in given:
+            if delivery.channel not in self.catalogue.get(name, CHANNELS):
+                self.notes.append(f"{delivery.name}/{name}: this audience was made for {self.catalogue[name]}")
             if name not in known and self.limits(delivery)["empty"] != "off":
                 raise Problem(USAGE, f"deliveries.{delivery.name}.audiences: the marts have no audience '{name}', only "
                                      f"{', '.join(sorted(known))}; if it is empty today, give --override empty=off")
@@ -277,7 +280,9 @@ class Run:
              f": the suppression list shrank from {listed} to {now_listed}")
         for name, audience in record["audiences"].items():
             people, was = audience["waterfall"]["written"], before.get("people", {}).get(name)
-            if limits["empty"] != "off" and people <= limits["empty"]:
+            # what `all` finds may well be empty every day; what was named, or had people before, may not
+            expected = was or delivery.given["audiences"] != "all"
+            if limits["empty"] != "off" and people <= limits["empty"] and expected:
                 self.hits.append({"guard": "empty", "message": f"{delivery.name}/{name}: {people} people to write"})
             if was:
                 over("shrank", (was - people) / was, f"/{name}: shrank from {was} to {people} people")

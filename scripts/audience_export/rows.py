@@ -7,6 +7,8 @@ Normalisation and vectors follow the vendors' import documentation, gathered 202
 
 import re
 
+import duckdb
+
 from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem
 
 NUMBER, TIME, TIMED = r".*INT.*|DECIMAL.*|DOUBLE|FLOAT", r"TIMESTAMP.*", r"DATE|TIMESTAMP.*"
@@ -141,6 +143,14 @@ def self_test(con):
                           "from (select ?::varchar as v))", [raw]).fetchone()
         if got[0] != clean or digest not in ("", got[1]):
             raise Problem(UNEXPECTED, f"self-test: a published '{kind}' vector does not come out; nothing is hashed")
+
+
+def catalogue(con):
+    """{audience: the channels it was made for, as "email, sms"}, also of empty ones; {} without an audience_summary."""
+    try:
+        return dict(con.execute("select audience, channels from marts.audience_summary").fetchall())
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return {}
 
 
 def read_phones(con):

@@ -46,7 +46,7 @@ def suppression(channel, address_type, address=None, reason="unsubscribed", sha=
     return (channel, address_type, address, sha or sha256(address), reason, datetime(2026, 5, 6))
 
 
-def build(path, people, suppressions=(), as_of=AS_OF, audiences=()):
+def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue=()):
     """Write the marts to path (replaced when there). people: of `person`; audiences: (audience, person_id, ...) extra rows."""
     path.unlink(missing_ok=True)
     with duckdb.connect(str(path)) as con:
@@ -59,6 +59,9 @@ def build(path, people, suppressions=(), as_of=AS_OF, audiences=()):
                 can_email boolean, can_sms boolean, can_push boolean, can_ads boolean, blocked_reason varchar);
             create table lifecycle_metrics (metric_date date)""")
         con.execute("insert into lifecycle_metrics values (?)", [as_of])
+        if catalogue:
+            con.execute("create table audience_summary (audience varchar, channels varchar)")
+            fill(con, "audience_summary", catalogue)
         fill(con, "customers", [list(p["row"].values()) for p in people])
         fill(con, "customer_channels", [
             (p["row"]["person_id"], channel, reason is None, "opted_out" if reason == "no_consent" else "opted_in",

@@ -302,6 +302,17 @@ def test_audience_sent_nowhere_is_shown(shop):
     assert shop.json(code=5, now=LATER)["manifest"]["not_sent_anywhere"] == ["champions", "stage_new"]
 
 
+def test_all_are_those_made_for_the_channel_and_may_be_empty(shop):
+    shop.publish(catalogue=[("stage_new", "email, push"), ("at_risk", "sms"), ("champions", "email"), ("nobody_yet", "email")])
+    shop.configure({"csv": {"channel": "email", "audiences": "all", "fields": ["stage"]}}, guards={"empty": 0})
+    result = shop.json(code=0)
+    assert set(result["manifest"]["deliveries"]["csv"]["audiences"]) == {"stage_new", "champions", "nobody_yet"}
+    shop.configure({"csv": {"channel": "email", "audiences": ["nobody_yet"], "fields": ["stage"]}}, guards={"empty": 0})
+    assert shop.json(code=4)["guards"]
+    shop.configure({"csv": {"channel": "email", "audiences": ["at_risk"], "fields": ["stage"]}})
+    assert "made for sms" in " ".join(shop.json(code=0)["notes"])
+
+
 def test_default_delivery_is_a_csv_of_every_audience(shop):
     shop.configure(None)
     (shop.folder / "destinations.yml").write_text((shop.folder / "destinations.yml").read_text().replace("deliveries: null\n", ""))
