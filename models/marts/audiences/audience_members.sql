@@ -33,24 +33,8 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
-{% set files = audiences() -%}
 members as (
-    {%- for file in files %}
-    select
-        {{ sql_text(file.name) }} as audience,
-        person_id,
-        {{ 'cast(entered_on as date)' if file.has_entered_on else 'cast(null as date)' }} as entered_on
-    from (
-        {{ render(file.code) }}
-    ) as {{ file.name }}
-    {{ 'union all' if not loop.last }}
-    {%- else %}
-    select
-        cast(null as varchar) as audience,
-        cast(null as varchar) as person_id,
-        cast(null as date) as entered_on
-    where 1 = 0
-    {%- endfor %}
+    {{ audience_people() }}
 ),
 
 strongest_blocks as (

@@ -72,24 +72,23 @@ compared as (
     left join orders
         on
             windows.person_id = orders.person_id
-            and orders.order_date > windows.assigned_on
-            and orders.order_date <= windows.window_ends_on
+            and windows.assigned_on < orders.order_date
+            and windows.window_ends_on >= orders.order_date
     where windows.is_over
     group by windows.audience, windows.person_id, windows.is_holdout, windows.assigned_on
 ),
 
 arms as (
     select
-        audience,
-        min(assigned_on) as first_assigned_on,
-        max(assigned_on) as last_assigned_on,
         {%- for arm, is_in in {'treated': 'not is_holdout', 'control': 'is_holdout'}.items() %}
         count(case when {{ is_in }} then 1 end) as {{ arm }}_people,
         count(case when {{ is_in }} and is_converted then 1 end) as {{ arm }}_conversions,
         {{ money('coalesce(sum(case when ' ~ is_in ~ ' then revenue end), 0)') }} as {{ arm }}_revenue,
-        var_samp(case when {{ is_in }} then cast(revenue as double) end) as {{ arm }}_variance
-        {{- ',' if not loop.last }}
+        var_samp(case when {{ is_in }} then cast(revenue as double) end) as {{ arm }}_variance,
         {%- endfor %}
+        min(assigned_on) as first_assigned_on,
+        max(assigned_on) as last_assigned_on,
+        audience
     from compared
     group by audience
 ),
