@@ -262,6 +262,17 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
             "variable as_of_date: '30.06.2024' is not a date|'Berlin' is no IANA time zone|at risk must come before lapsed"
             "|loyal customers are repeat customers|'colour' must be acquisition_channel, country or first_category",
         ),
+        (
+            {
+                "business_model": "shop",
+                "customer_years": 0,
+                "points_per_unit": "x",
+                "fatigue_cap": 0,
+                "tier_near_share": 2,
+            },
+            "'shop' must be retail or b2b|customer_years: '0' must be a number above 0|points_per_unit: 'x'"
+            "|fatigue_cap: '0' must be a whole number|tier_near_share: '2' must be a number from 0 to 1",
+        ),
     ],
 )
 def test_wrong_variables_say_so(complain, change, message):
@@ -283,4 +294,11 @@ def test_a_source_system_without_optional_tables_and_with_empty_ones(read, tmp_p
         table: warehouse.row(f"select count(*) from marts.{table}")[0]
         for (table,) in warehouse.rows("select table_name from information_schema.tables where table_schema = 'marts'")
     }
-    assert counts == dict.fromkeys(counts, 0) | {"rfm_grid": 25, "stage_summary": 11, "stage_thresholds": 1}
+    assert counts == dict.fromkeys(counts, 0) | {
+        "rfm_grid": 25,
+        "stage_summary": 11,
+        "stage_thresholds": 1,
+        "metric_health": 5,
+        "metric_benchmarks": 5,
+        "touchpoint_gaps": 22,
+    }
