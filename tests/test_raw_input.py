@@ -266,6 +266,17 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
             "variable as_of_date: '30.06.2024' is not a date|'Berlin' is no IANA time zone|at risk must come before lapsed"
             "|loyal customers are repeat customers|'colour' must be acquisition_channel, country or first_category",
         ),
+        (
+            {
+                "business_model": "shop",
+                "customer_years": 0,
+                "points_per_unit": "x",
+                "fatigue_cap": 0,
+                "tier_near_share": 2,
+            },
+            "'shop' must be retail or b2b|customer_years: '0' must be a number above 0|points_per_unit: 'x'"
+            "|fatigue_cap: '0' must be a whole number|tier_near_share: '2' must be a number from 0 to 1",
+        ),
     ],
 )
 def test_wrong_variables_say_so(complain, change, message):
@@ -290,4 +301,5 @@ def test_a_source_system_without_optional_tables_and_with_empty_ones(read, tmp_p
     audiences = counts["audience_summary"]
     assert audiences >= 21 and counts["campaign_results"] == audiences
     always = {"rfm_grid": 25, "stage_summary": 11, "stage_thresholds": 1, "metric_health": 5, "metric_benchmarks": 5}
+    always["touchpoint_gaps"] = 22
     assert counts == dict.fromkeys(counts, 0) | always | {"audience_summary": audiences, "campaign_results": audiences}

@@ -7,18 +7,20 @@ non_product_codes as (
     where not {{ var('online_retail_include_non_products') }}
 ),
 
+non_products as (
+    select distinct lines.stock_code
+    from lines
+    inner join non_product_codes
+        on
+            lines.stock_code = non_product_codes.code
+            or (non_product_codes.is_prefix and starts_with(lines.stock_code, non_product_codes.code))
+),
+
 product_lines as (
     select lines.*
     from lines
-    where
-        stock_code is null
-        or not exists (
-            select 1
-            from non_product_codes
-            where
-                lines.stock_code = non_product_codes.code
-                or (non_product_codes.is_prefix and starts_with(lines.stock_code, non_product_codes.code))
-        )
+    left join non_products on lines.stock_code = non_products.stock_code
+    where non_products.stock_code is null
 )
 
 select * from product_lines
