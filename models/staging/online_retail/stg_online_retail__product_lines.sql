@@ -17,7 +17,13 @@ non_products as (
 ),
 
 product_lines as (
-    select lines.*
+    select
+        lines.invoice,
+        lines.stock_code,
+        lines.customer_id,
+        lines.quantity,
+        lines.price,
+        lines.invoiced_at
     from lines
     left join non_products on lines.stock_code = non_products.stock_code
     where non_products.stock_code is null
