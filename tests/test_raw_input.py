@@ -21,7 +21,9 @@ HEADER = "customer_id,ordered_at,amount\n"
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """One warehouse for the whole module: with the same path and variables dbt need not parse anew."""
-    return tmp_path_factory.mktemp("raw_input") / "lifecycle.duckdb"
+    path = tmp_path_factory.mktemp("raw_input") / "lifecycle.duckdb"
+    dbt("seed", raw=PROJECT / "tests" / "fixtures" / "orders", warehouse=path, variables=ORDERS_FILE)
+    return path
 
 
 @pytest.fixture
@@ -35,8 +37,6 @@ def read(place, tmp_path):
         opened.append(Warehouse(place))
         return opened[-1]
 
-    if not place.exists():
-        dbt("seed", raw=PROJECT / "tests" / "fixtures" / "orders", warehouse=place, variables=ORDERS_FILE)
     yield run
     for warehouse in opened:
         warehouse.connection.close()

@@ -3,7 +3,7 @@
     meta={'audience': {
         'purpose': 'Bring customers with one order to the second while they remember the first',
         'owner': 'crm',
-        'campaign': 'CMP-07',
+        'campaign': none,
         'channels': ['email', 'push'],
         'objective': 'second order',
         'holdout_share': 0.1,

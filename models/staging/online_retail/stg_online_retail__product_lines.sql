@@ -20,6 +20,8 @@ product_lines as (
     select
         lines.invoice,
         lines.stock_code,
+        lines.description,
+        lines.country,
         lines.customer_id,
         lines.quantity,
         lines.price,
