@@ -12,7 +12,7 @@ from datetime import date, timedelta
 import duckdb
 import pytest
 
-from conftest import PROJECT, Warehouse, dbt
+from support import PROJECT, Warehouse, dbt
 
 AS_OF = date(2026, 6, 30)
 VARIABLES = {"as_of_date": str(AS_OF), "business_time_zone": "Europe/Berlin"}

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 import oracle
-from conftest import PROJECT, Warehouse, dbt
+from support import PROJECT, Warehouse, dbt
 
 AS_OF = date(2026, 6, 30)
 MODELS = ["+path:models/marts/campaigns", "+path:models/marts/audiences", "+lifecycle_metrics"]

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from conftest import Warehouse, dbt
+from support import Warehouse, dbt
 
 PEOPLE = 100_000
 ZONE = ZoneInfo("Europe/Berlin")

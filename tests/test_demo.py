@@ -8,7 +8,7 @@ import sys
 import duckdb
 import pytest
 
-from conftest import PROJECT, Warehouse, dbt
+from support import PROJECT, Warehouse, dbt
 
 AS_OF = "2026-06-30"
 VARIABLES = {"as_of_date": AS_OF, "business_time_zone": "Europe/Berlin"}

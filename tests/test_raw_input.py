@@ -7,7 +7,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from conftest import PROJECT, Warehouse, dbt
+from support import PROJECT, Warehouse, dbt
 
 ORDERS_FILE = {
     "sources": ["orders_file"],

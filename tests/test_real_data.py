@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 import oracle
-from conftest import shared_data
+from support import shared_data
 
 CDNOW_AS_OF = date(1998, 6, 30)
 RETAIL_AS_OF = date(2011, 12, 9)

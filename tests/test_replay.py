@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from conftest import PROJECT, Warehouse, dbt
+from support import PROJECT, Warehouse, dbt
 from test_demo import script
 
 PINNED = {"at_risk_after_days": 45, "lapsed_after_days": 120}

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 import validate_raw
-from conftest import PROJECT, shared_data
+from support import PROJECT, shared_data
 
 AS_OF = "2026-06-30"
 needs_gx = pytest.mark.skipif(

@@ -10,8 +10,8 @@ import duckdb
 import pytest
 
 from audience_export import config, files, rows
-from conftest import EVERY, NOW, RUN, SPECS, Shop
 from published import person, sha256
+from shop import EVERY, NOW, RUN, SPECS, Shop
 
 GOLDEN = Path(__file__).parent / "golden"
 

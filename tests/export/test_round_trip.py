@@ -10,8 +10,8 @@ import phonenumbers
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from conftest import Shop
 from published import person
+from shop import Shop
 
 NASTY = ["=1+1", "+x", "-x", "@x", "\t=x", " =x", "\uff1dx", "\u00a0=x", "\ufeff@x", 'a"b', "a,b", "a;b", "a\nb", "a\r\nb", "\r", "😀",
          "👩‍👩‍👧", "正体", "ألف", "O'Neil", '""', "'", "\\", "null", "NULL", "0", "007", "%s", "{0}", "$1", "é" * 200, "\x7f", "a\x00b", ""]

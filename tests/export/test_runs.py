@@ -17,8 +17,8 @@ import duckdb
 import pytest
 
 import export_audiences
-from conftest import EVERY, RUN
 from published import person, sha256, suppression
+from shop import EVERY, RUN
 
 LATER, RUN2 = "2026-11-22T07:00:00", "20261122T070000Z"
 LATEST, RUN3 = "2026-11-22T08:00:00", "20261122T080000Z"
