@@ -4,7 +4,8 @@ BIN := .venv/bin
 export LIFECYCLE_RAW ?= data/demo
 export LIFECYCLE_WAREHOUSE ?= warehouse/lifecycle.duckdb
 export LIFECYCLE_PUBLISHED ?= published/customer_lifecycle.duckdb
-export LIFECYCLE_STATE ?= state
+# the demo has a state of its own, so that it never mixes with a real one
+export LIFECYCLE_STATE ?= $(if $(filter data/demo,$(LIFECYCLE_RAW)),data/demo_state,state)
 
 VALIDATE := $(BIN)/python scripts/validate_raw.py
 
@@ -31,7 +32,8 @@ build: .venv/core ## check LIFECYCLE_RAW, build and test the marts, publish and 
 	$(BIN)/python scripts/record_state.py
 
 export: .venv/core ## write the audiences of the published marts to exports/
-	$(BIN)/python scripts/export_audiences.py || test $$? -eq 5 # 5: published, with some values withheld
+	@# exit code 5: published, with some values withheld
+	@$(BIN)/python scripts/export_audiences.py || test $$? -eq 5
 
 daily: build export ## what a scheduler runs every morning
 

@@ -54,7 +54,11 @@
 
 {% macro raw_folder() %}{{ return(absolute_folder(env_var('LIFECYCLE_RAW', 'data/demo'))) }}{% endmacro %}
 
-{% macro state_folder() %}{{ return(absolute_folder(env_var('LIFECYCLE_STATE', 'state'))) }}{% endmacro %}
+{#- LIFECYCLE_STATE; the demo has a state of its own, so that it never mixes with a real one. -#}
+{% macro state_folder() %}
+    {%- set is_demo = env_var('LIFECYCLE_RAW', 'data/demo') == 'data/demo' -%}
+    {{ return(absolute_folder(env_var('LIFECYCLE_STATE', 'data/demo_state' if is_demo else 'state'))) }}
+{% endmacro %}
 
 {#- As an absolute path: views outlive the working directory that they were made in. -#}
 {% macro absolute_folder(name) %}

@@ -161,6 +161,13 @@ class Run:
                 raise Problem(USAGE, f"deliveries.{delivery.name}.audiences: '{name}' cannot be a file name")
         return list(dict.fromkeys(given))
 
+    def unsent(self, named, records, destinations):
+        """The audiences that no delivery takes; unknown, so [], when a part of the deliveries that take `all` runs."""
+        if named is None and destinations:
+            return []
+        written = {audience for record in records.values() for audience in record["audiences"]}
+        return sorted(self.members.keys() - (written if named is None else named))
+
     def limits(self, delivery):
         return {**delivery.guards, **self.overrides}
 
@@ -323,7 +330,7 @@ def run(args):
             "format": 1, "run": run_id, "created_at": args.now.isoformat(), "as_of_date": this.as_of,
             "expires_at": (args.now + timedelta(days=settings.get("expires_after_days", 7))).isoformat(),
             "source": source.name, "overrides": {**overrides, "reason": args.reason} if overrides else None,
-            "not_sent_anywhere": [] if named is None else sorted(this.members.keys() - named),
+            "not_sent_anywhere": this.unsent(named, records, args.destination),
             "notes": this.notes, "deliveries": records}
         result = {"status": "published", "exit_code": OK, "run": run_id, "folder": str(out / run_id),
                   "notes": this.notes, "guards": this.hits, "manifest": manifest}

@@ -20,7 +20,7 @@ def main():
         names = [column[0] for column in marts.description]
         day = dict(zip(names, today, strict=True))
         print(
-            f"\nAs of {day['metric_date']}: {day['users']:,} users, {day['active_users']:,} active in the last 30 days"
+            f"\nAs of {day['metric_date']}: {day['users']:,} users, {day['active_users']:,} of them active"
         )
         for label, part, whole, rate in (
             ("customers", "customers", "users", "user_activation_rate"),
@@ -36,7 +36,7 @@ def main():
         ).fetchall():
             print(f"  {label:<16}{people:>10,}{revenue:>15,.2f}")
 
-        print("\nAudience                   people  reachable  held out   to send")
+        print("\nAudience                   people  reachable  held out   to send   (on any channel of the audience)")
         for audience, *counts in marts.execute(
             "select audience, people, reachable, held_out, to_send from marts.audience_summary order by audience"
         ).fetchall():

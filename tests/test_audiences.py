@@ -32,6 +32,10 @@ where net_revenue >= 1000
 """
 
 
+# what these rest on is not in customers; tests/test_campaigns.py says their rules once more
+OF_CAMPAIGN_FACTS = {"cross_sell", "loyalty_rewards", "multi_location", "referral_invitation", "replacement_due"}
+
+
 def rule(audience, p, bounds):
     """Whether a person belongs to an audience: said once more, in Python, from facts rather than stages where it can be."""
     at_risk, lapsed, new = bounds
@@ -79,9 +83,10 @@ def check_rules(marts, as_of):
         members = {
             row[0] for row in marts.rows(f"from marts.audience_members select person_id where audience = '{audience}'")
         }
-        assert members == {p["person_id"] for p in people if rule(audience, p, bounds)}, audience
+        if audience not in OF_CAMPAIGN_FACTS:
+            assert members == {p["person_id"] for p in people if rule(audience, p, bounds)}, audience
         sizes[audience] = len(members)
-    assert len(sizes) >= 16
+    assert len(sizes) >= 21 and sizes.keys() >= OF_CAMPAIGN_FACTS
     return sizes
 
 

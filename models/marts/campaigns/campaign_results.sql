@@ -219,7 +219,7 @@ final as (
         revenue_difference + revenue_margin as revenue_difference_high,
         {{ money('revenue_difference * treated_people') }} as incremental_revenue,
         cost,
-        {{ ratio('treated_revenue', 'cost') }} as return_on_spend,
+        case when treated_people > 0 then {{ ratio('treated_revenue', 'cost') }} end as return_on_spend,
         {{ money('cost / nullif(treated_conversions, 0)') }} as cost_per_conversion
     from compared_arms
 )
