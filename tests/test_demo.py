@@ -83,6 +83,18 @@ def test_a_later_build_keeps_the_people(raw, warehouse, tmp_path):
     assert len(known) < now.row("select count(*) from marts.customers")[0]
 
 
+def test_a_changed_threshold_builds_green_and_changes_the_marts(raw, warehouse, tmp_path):
+    """The README's own example, unit tests included: they stand on their own variables."""
+    changed = {"active_days": 14, "loyal_min_orders": 5, "at_risk_after_days": 60, "lapsed_after_days": 180}
+    path = tmp_path / "lifecycle.duckdb"
+    dbt("build", raw=raw, warehouse=path, variables=VARIABLES | changed)
+    figures = "select count_if(is_active_30d), count_if(is_loyal_customer), count_if(stage = 'lapsed') from marts.customers"
+    before, after = Warehouse(warehouse).row(figures), Warehouse(path).row(figures)
+    assert all(later < earlier for earlier, later in zip(before, after, strict=True))
+    thresholds = "select at_risk_after_days, lapsed_after_days, at_risk_source from marts.stage_thresholds"
+    assert Warehouse(path).row(thresholds) == (60, 180, "variable")
+
+
 def test_erased_people_are_counted_and_show_nothing(warehouse):
     erased = Warehouse(warehouse).dicts("select * from marts.customers where stage = 'erased'")
     assert erased
@@ -124,6 +136,31 @@ def test_publish_swaps_a_whole_file_that_others_may_hold_open(warehouse, tmp_pat
     assert reader.execute("select count(*) from marts.customers").fetchone()[0] > 0
     reader.close()
     assert [path.name for path in published.parent.iterdir() if path.name.startswith(".")] == [".publish.lock"]
+
+
+def test_the_export_writes_whom_the_marts_allow_and_nobody_else(warehouse, tmp_path):
+    published, out = tmp_path / "customer_lifecycle.duckdb", tmp_path / "exports"
+    assert script("publish.py", "--warehouse", warehouse, "--published", published).returncode == 0
+    done = script(
+        "export_audiences.py", "run", "--from", published, "--out", out, "--now", "2026-07-01T06:00:00+00:00",
+        LIFECYCLE_STATE=tmp_path / "state",
+    )
+    assert done.returncode in (0, 5), done.stdout + done.stderr
+    marts = Warehouse(published)
+    written = 0
+    for (audience,) in marts.rows("select audience from marts.audience_summary where channels like '%email%'"):
+        (path,) = out.glob(f"*/csv/{audience}.csv")
+        people = [row[0] for row in duckdb.execute(f"select person_id from read_csv('{path}', all_varchar = true)").fetchall()]
+        allowed = {row[0] for row in marts.rows(
+            f"select person_id from marts.audience_members where audience = '{audience}' and can_email and not is_holdout"
+        )}
+        assert set(people) <= allowed and len(people) == len(set(people)), audience
+        # what is missing shares an address with somebody who said no, or with another member
+        assert len(people) >= 0.9 * len(allowed), audience
+        written += len(people)
+    assert written > 100
+    said = done.stdout + done.stderr
+    assert "@" not in said and not any(phone in said for (phone,) in marts.rows("select phone from marts.customers where phone is not null"))
 
 
 def test_publish_refuses_what_is_not_green(raw, warehouse, tmp_path):

@@ -50,3 +50,10 @@ def test_no_clock_and_no_floating_money_in_sql(path):
         r"\b(current_date|current_timestamp|now\(\)|today\(\)|get_current_timestamp)", code, re.IGNORECASE
     )
     assert not re.search(r"(amount|price|cost)\w*\s+as\s+(double|float|real)", code, re.IGNORECASE)
+
+
+def test_the_marketers_page_names_every_audience():
+    page = (PROJECT / "docs" / "audiences.md").read_text()
+    files = {path.stem for path in (PROJECT / "models/marts/audiences").glob("*.sql") if "'audience':" in path.read_text()}
+    assert len(files) >= 21
+    assert {name for name in files if f"`{name}`" not in page} == set()
