@@ -32,14 +32,28 @@ def quoted(text):
 
 
 @contextmanager
-def only_one(folder):
-    """Hold the folder's lock, so that two publishers never write one file."""
-    with (folder / ".publish.lock").open("w") as lock:
+def only_one(folder, name):
+    """Hold a lock in the folder, so that two runs never write the same; raise Problem 75 if another run holds it."""
+    with (folder / f".{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Problem(75, f"another publish is writing to {folder}; try again when it is done") from error
+            raise Problem(75, f"another run is writing to {folder}; try again when it is done") from error
         yield
+
+
+def connect_green(warehouse):
+    """A connection with the warehouse attached read-only; raise Problem if it is locked or its last build not green."""
+    connection = duckdb.connect()
+    try:
+        connection.execute(f"attach {quoted(warehouse)} as warehouse (read_only)")
+        check_green(connection)
+    except duckdb.IOException as error:
+        connection.close()
+        if "lock" not in str(error).lower():
+            raise
+        raise Problem(75, f"{warehouse} is being written; try again after the build") from error
+    return connection
 
 
 def check_green(connection):
@@ -90,22 +104,15 @@ def publish(warehouse, published):
     if published.stem in ("marts", "main") or "." in published.stem:
         raise Problem(2, f"{published.name}: DuckDB cannot tell such a file from a schema; rename LIFECYCLE_PUBLISHED")
     published.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(published.parent):
+    with only_one(published.parent, "publish"):
         partial = published.with_name(f".{published.name}.partial")
         for leftover in (partial, partial.with_name(partial.name + ".wal")):
             leftover.unlink(missing_ok=True)
         # marts hold addresses: private, unless whoever runs this has opened an earlier file to others
         mode = published.stat().st_mode & 0o777 if published.exists() else 0o600
         os.umask(0o077)
-        connection = duckdb.connect()
+        connection = connect_green(warehouse)
         try:
-            connection.execute(f"attach {quoted(warehouse)} as warehouse (read_only)")
-        except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
-                raise
-            raise Problem(75, f"{warehouse} is being written; try again after the build") from error
-        try:
-            check_green(connection)
             tables = copy_marts(connection, partial)
         finally:
             connection.close()

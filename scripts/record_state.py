@@ -9,40 +9,18 @@ another state, 75 busy: try again.
 """
 
 import argparse
-import fcntl
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
-import duckdb
-
-from publish import Problem, check_green, quoted, sync
+from publish import Problem, connect_green, only_one, quoted, sync
 
 COLUMNS = "as_of_date, audience, event, person_id, entered_on, is_holdout, holdout_share"
 
 
-@contextmanager
-def only_one(folder):
-    """Hold the folder's lock, so that two runs never record one day."""
-    with (folder / ".record.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Problem(75, f"another run is writing to {folder}; try again when it is done") from error
-        yield
-
-
 def connect(warehouse, folder):
     """A connection with the warehouse, the state as the table `known`, and this build's events as `news`."""
-    connection = duckdb.connect()
-    try:
-        connection.execute(f"attach {quoted(warehouse)} as warehouse (read_only)")
-    except duckdb.IOException as error:
-        if "lock" not in str(error).lower():
-            raise
-        raise Problem(75, f"{warehouse} is being written; try again after the build") from error
-    check_green(connection)
+    connection = connect_green(warehouse)
     connection.execute(
         "create table known (as_of_date date, audience varchar, event varchar, person_id varchar, entered_on date, "
         "is_holdout boolean, holdout_share double)"
@@ -92,7 +70,7 @@ def record(warehouse, state):
     folder = state / "audience_events"
     os.umask(0o077)
     folder.mkdir(parents=True, exist_ok=True)
-    with only_one(folder):
+    with only_one(folder, "record"):
         connection = connect(warehouse, folder)
         try:
             (day,) = connection.execute("select as_of_date from warehouse.intermediate.int_as_of").fetchone()
