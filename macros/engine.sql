@@ -41,9 +41,9 @@
 {% macro parse_timestamp(text, format=none) %}{{ return(adapter.dispatch('parse_timestamp')(text, format)) }}{% endmacro %}
 {% macro duckdb__parse_timestamp(text, format) %}
     {#- words such as infinity and epoch are timestamps to DuckDB, but no shop means them -#}
-    {%- set iso = "try_cast(case when " ~ matches(text, '^[0-9]') ~ " then " ~ text ~ " end as timestamp)" -%}
+    {%- set digits_first = "case when " ~ matches(text, '^[0-9]') ~ " then " ~ text ~ " end" -%}
     {%- set formats = ["'%Y%m%d'"] + (["'" ~ format ~ "'"] if format else []) -%}
-    {{ return("coalesce(" ~ iso ~ ", try_strptime(" ~ text ~ ", [" ~ formats | join(', ') ~ "]))") }}
+    {{ return("coalesce(try_cast(" ~ digits_first ~ " as timestamp), try_strptime(" ~ digits_first ~ ", [" ~ formats | join(', ') ~ "]))") }}
 {% endmacro %}
 
 {% macro parse_instant(text) %}{{ return(adapter.dispatch('parse_instant')(text)) }}{% endmacro %}
