@@ -152,8 +152,8 @@ CAUGHT = {
     "an unknown status at 5 %": ("stop", "shop.orders", "status", r"values \(5\.\d%\) are none of the known ones"),
     "duplicate keys at 2 %": ("stop", "esp.contacts", None, r"% of the rows repeat the key contact_id \(\d+ rows"),
     "null keys": ("stop", "shop.referrals", "referral_id", r"^15 values \(9\.6%\) are missing, at most 1\.0% may be"),
-    "refunds of unknown orders": ("stop", "shop.refunds", "order_id", r"^45 values \(9\.9%\) are not in shop\.orders"),
-    "rows fell by 60 %": ("stop", "esp.messages", None, r"rows, -60% against 28,497 on 20"),
+    "refunds of unknown orders": ("stop", "shop.refunds", "order_id", r"^4\d values \(9\.\d%\) are not in shop\.orders"),
+    "rows fell by 60 %": ("stop", "esp.messages", None, r"rows, -60% against 28,\d{3} on 20"),
     "cents instead of units": ("stop", "shop.refunds", "amount", r"is 100\.00 times the "),
     "3 days stale": ("stop", "app.events", "occurred_at", r"up to 2026-06-30 is of 2026-06-27.*older than 2 days"),
     "an empty file": ("stop", "esp.suppressions", None, r"suppressions\.csv: the file is empty"),
@@ -245,7 +245,7 @@ def test_warnings_do_not_stop(copy, tmp_path):
     run = Run(copy, tmp_path, "--sources", "app")
     assert run.code == 1
     assert re.search(
-        r"WARN  app.events.platform +21,\d+ values \(20\.8%\) are none of the known ones.*such as event_id", run.said
+        r"WARN  app.events.platform +21,\d+ values \(20\.\d%\) are none of the known ones.*such as event_id", run.said
     )
     assert "-> look an example up" in run.said and "1 warnings, 0 stops" in run.said
     assert recorded(tmp_path) == [("warnings",)]
