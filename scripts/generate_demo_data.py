@@ -731,13 +731,17 @@ def refuse_foreign(out):
         fail(f"--out {out} is not a folder of demo data (it has {has}), nothing was changed")
 
 
+def refuse_foreign_state(state):
+    """End unless `state` is absent or made by this script: a real one cannot be had again."""
+    if state and (state / "audience_events").exists() and not (state / MARKER).exists():
+        fail(f"--state {state} is not the state of a demo, nothing was changed")
+
+
 def replace_state(args, con):
-    """Write --state anew, if nobody but the demo has used it: a real one cannot be had again."""
+    """Write --state anew."""
     if not args.state:
         return
     folder = args.state / "audience_events"
-    if folder.exists() and not (args.state / MARKER).exists():
-        fail(f"--state {args.state} is not the state of a demo, nothing was changed there")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (args.state / MARKER).write_text("Made by generate_demo_data.py, which may replace audience_events.\n")
@@ -781,6 +785,7 @@ def main():
     args, start = arguments(), monotonic()
     out = args.out.resolve() if args.out.is_dir() and not args.out.is_symlink() else args.out.absolute()
     refuse_foreign(out)
+    refuse_foreign_state(args.state)
     new, old = (out.with_name(f".{out.name}.{word}-{os.getpid()}") for word in ("new", "old"))
     try:
         new.mkdir(parents=True)

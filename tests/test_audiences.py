@@ -238,6 +238,13 @@ def test_state_is_added_to_and_never_rewritten(demo, built, tmp_path):
     assert {path.name: path.read_bytes() for path in folder.glob("*.parquet")} == before
 
 
+def test_the_demo_leaves_a_real_state_alone(demo, tmp_path):
+    (tmp_path / "audience_events").mkdir()
+    done = script("generate_demo_data.py", "--as-of", AS_OF, "--out", tmp_path / "raw", "--state", tmp_path)
+    assert (done.returncode, "is not the state of a demo" in done.stderr) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["audience_events"]
+
+
 def test_nothing_draws_an_assignment_again(demo, built, marts, tmp_path):
     """A new warehouse, from shuffled rows, with other shares and rules and another salt: those assigned stay."""
     project = project_copy(tmp_path / "project")
