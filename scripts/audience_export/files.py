@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 
@@ -54,8 +55,10 @@ def write(con, stem, delivery, source, columns, kind, fields):  # noqa: PLR0917
         for path in paths:
             path.unlink()
         parts = min(total, max(parts + 1, parts * size * 21 // (limits["bytes"] * 20)))
-    return [{"path": f"{delivery.name}/{path.name}", "rows": lint(con, path, delivery, types, kind, fields),
-             "bytes": path.stat().st_size, "sha256": seal(path), "columns": types} for path in paths]
+    with ThreadPoolExecutor(1) as background:  # the disk and one core would idle while a file is read back
+        seals = background.map(seal, paths)
+        return [{"path": f"{delivery.name}/{path.name}", "rows": lint(con, path, delivery, types, kind, fields),
+                 "bytes": path.stat().st_size, "sha256": next(seals), "columns": types} for path in paths]
 
 
 def lint(con, path, delivery, types, kind, fields):  # noqa: PLR0917

@@ -359,12 +359,14 @@ def test_kill_9_leaves_the_old_or_the_new_delivery(shop):
 
 def test_terminated_run_leaves_nothing(shop):
     shop.publish(crowd(3000), [])
-    child = subprocess.Popen(shop.command(), cwd=shop.folder, stdout=subprocess.DEVNULL)
-    while not list((shop.folder / "exports").glob(".staging-*")):
-        time.sleep(0.01)
-    child.terminate()
-    assert child.wait() == 143
-    assert not list((shop.folder / "exports").iterdir())
+    for n in range(5):  # also in the midst of a query
+        child = subprocess.Popen(shop.command(), cwd=shop.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        while not list((shop.folder / "exports").glob(".staging-*")):
+            time.sleep(0.01)
+        time.sleep(n / 50)
+        child.terminate()
+        assert (child.communicate()[0], child.returncode) == (b"", 143)
+        assert not list((shop.folder / "exports").iterdir())
 
 
 def test_two_runs_at_once_one_gets_75(shop):
