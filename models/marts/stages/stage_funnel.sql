@@ -22,7 +22,7 @@ spells as (
     window by_time as (partition by stage_history.person_id order by stage_history.entered_at)
 ),
 
--- an order opens the next spell on its own day; of the stages without an order, an earlier rule means more interest
+-- an order opens the next spell on its own day; of the stages without an order, a later one means more interest
 judged as (
     select
         spells.stage,
@@ -30,7 +30,7 @@ judged as (
         spells.days,
         coalesce(
             spells.next_days_since_last_order = 0
-            or (spells.next_orders_count = 0 and next_stages.position < stages.position),
+            or (spells.next_orders_count = 0 and next_stages.position > stages.position),
             false
         ) as is_converted
     from spells
