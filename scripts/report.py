@@ -152,6 +152,18 @@ def some(items, count=5):
     return [(index, items[index]) for index in range(len(items) - 1, -1, -step)][::-1]
 
 
+def apart(middles, height, room=32):
+    """The middles of labels, from above, moved so that none covers another or leaves the drawing by much."""
+    moved = []
+    for middle in middles:
+        moved.append(max(middle, moved[-1] + room) if moved else middle)
+    limit = height - 8
+    for index in range(len(moved) - 1, -1, -1):
+        moved[index] = min(moved[index], limit)
+        limit = moved[index] - room
+    return moved
+
+
 def sankey(flows, stages, height=300, slot=22, gap=6):
     """The moves of a month as ribbons: {height, left, right: nodes, ribbons}; whoever stayed is not drawn.
 
@@ -294,8 +306,7 @@ def activity(rows, height=220):
         "users": users,
         "days": trend,
         "ticks": [(xs[index], day["metric_date"]) for index, day in some(trend)],
-        "label_active": (active[-1][1] + height) / 2,
-        "label_passive": (active[-1][1] + users[-1][1]) / 2,
+        "labels": apart([(active[-1][1] + users[-1][1]) / 2, (active[-1][1] + height) / 2], height),
     }
 
 
@@ -315,9 +326,11 @@ def growth(rows, height=240):
         parts = [("new", zero - new, new), ("resurrected", zero - new - resurrected, resurrected), ("churned", zero, churned)]
         bars.append({"x": x, "wide": wide, "month": month, "parts": parts})
     complete = [month for month in months if month["is_complete"]]
+    last = sorted((part for part in bars[-1]["parts"] if part[2]), key=lambda part: part[1])
     return {
         "height": height,
         "zero": zero,
+        "labels": list(zip([part for part, _, _ in last], apart([y + tall / 2 for _, y, tall in last], height), strict=True)),
         "bars": bars,
         "months": months[::-1],
         "latest": complete[-1] if complete else None,
