@@ -10,12 +10,14 @@ published file is being written by another program: try again.
 import argparse
 import os
 import sys
+import unicodedata
 import webbrowser
 from itertools import groupby
 from pathlib import Path
 
 import duckdb
 import jinja2
+from markupsafe import Markup
 
 MONTHS = 24  # that charts go back before the latest one
 COHORTS, PERIODS = 24, 12  # of the heat map
@@ -32,7 +34,7 @@ FAMILY = {stage: family for family, stages in FAMILIES.items() for stage in stag
 
 # every number of the report comes from one of these, over marts about groups of people
 QUERIES = {
-    "settings": "from build_settings",
+    "settings": "select *, as_of_date - (active_days - 1) as active_since from build_settings",
     "today": """select users, customers, repeat_customers, loyal_customers, active_users, passive_users
         from lifecycle_metrics where metric_date = (select as_of_date from build_settings)""",
     "year_ago": """select users, customers
@@ -83,7 +85,7 @@ QUERIES = {
     "audiences": "from audience_summary order by people desc, audience",
     "results": "from campaign_results order by difference is null, difference desc, audience",
     "sources": "from source_tables order by source, table_name",
-    "rejected": "from rejected_reasons order by rows desc, source, table_name, reason",
+    "rejected": "from rejected_reasons order by rejected_rows desc, source, table_name, reason",
 }
 
 
@@ -455,7 +457,7 @@ def render(rows):
     )
     environment.filters |= {"count": count, "percent": percent, "signed": signed, "money": money, "day": day,
                             "month": month, "full_month": full_month, "words": words, "at": at, "path": path}  # fmt: skip
-    if not rows["settings"] or not rows["today"]:
+    if not (rows["settings"] and rows["today"] and rows["thresholds"]):
         raise Problem(3, "the marts hold nobody yet; there is nothing to report")
     return environment.get_template("report.html.jinja").render(
         settings=rows["settings"][0],
@@ -488,8 +490,8 @@ def render(rows):
 
 def printable(value):
     """Text without control characters, which HTML has no place for."""
-    if isinstance(value, str) and not isinstance(value, jinja2.utils.markupsafe.Markup):
-        return "".join(letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in value)
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return "".join(" " if unicodedata.category(letter) == "Cc" and letter != "\n" else letter for letter in value)
     return value
 
 
