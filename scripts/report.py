@@ -457,7 +457,7 @@ def render(rows):
     )
     environment.filters |= {"count": count, "percent": percent, "signed": signed, "money": money, "day": day,
                             "month": month, "full_month": full_month, "words": words, "at": at, "path": path}  # fmt: skip
-    if not (rows["settings"] and rows["today"] and rows["thresholds"]):
+    if not all(rows[name] for name in ("settings", "today", "thresholds", "stages")):
         raise Problem(3, "the marts hold nobody yet; there is nothing to report")
     return environment.get_template("report.html.jinja").render(
         settings=rows["settings"][0],

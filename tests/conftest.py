@@ -45,6 +45,15 @@ def demo_warehouse(demo_raw, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def published_demo(demo_warehouse, tmp_path_factory):
+    """The published file of demo_warehouse."""
+    path = tmp_path_factory.mktemp("published_demo") / "customer_lifecycle.duckdb"
+    done = script("publish.py", "--warehouse", demo_warehouse, "--published", path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.fixture(scope="session")
 def cdnow_orders():
     """The CDNOW sample as it ships in the package lifetimes (only its data are used)."""
     spec = importlib.util.find_spec("lifetimes")

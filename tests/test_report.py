@@ -1,0 +1,725 @@
+"""The report: every number and drawing read back from the page and compared with the published marts."""
+
+import re
+import shutil
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from page import Page, numbers, points
+from support import PROJECT, dbt, script
+
+NASTY = [
+    '"><script>alert(1)</script>',
+    "O'Neil & \"Sons\" </td></table>",
+    "שלום <b>עולם</b>",
+    "عرض \N{RIGHT-TO-LEFT OVERRIDE}خاص",
+    "Family 👩‍👩‍👧 {{ 7 * 7 }} {% raw %}",
+]
+ORDERS_ONLY = {
+    "sources": ["orders_file"],
+    "as_of_date": "2024-04-15",
+    "business_time_zone": "UTC",
+    "reporting_currency": "CHF",
+}
+
+
+class Marts:
+    """The published file, asked in SQL of the tests' own."""
+
+    def __init__(self, path):
+        self.connection = duckdb.connect(str(path), read_only=True)
+        self.connection.execute("use marts")
+
+    def rows(self, query):
+        return self.connection.execute(query).fetchall()
+
+    def row(self, query):
+        (row,) = self.rows(query)
+        return row
+
+
+def report(published, out, **environment):
+    return script("report.py", "--from", published, "--out", out, **environment)
+
+
+def made(published, folder):
+    """The page as text, or a failed test."""
+    out = Path(folder) / "report.html"
+    done = report(published, out)
+    assert done.returncode == 0, done.stderr
+    return out.read_text(encoding="utf-8")
+
+
+def changed(published, path, *statements):
+    """A copy of a published file with the statements done to it."""
+    shutil.copy(published, path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("use marts")
+        for statement in statements:
+            connection.execute(*statement if isinstance(statement, tuple) else (statement,))
+    return path
+
+
+@pytest.fixture(scope="module")
+def published(published_demo, tmp_path_factory):
+    """The demo with two measured campaigns, one waiting, and somebody who entered and left an audience."""
+    measured = """update campaign_results set assigned_people = {n}, treated_people = {t}, control_people = {c},
+        treated_conversions = {tc}, control_conversions = {cc}, treated_conversion_rate = {tc} / {t},
+        control_conversion_rate = {cc} / {c}, difference = {tc} / {t} - {cc} / {c}, difference_low = {low},
+        difference_high = {high}, result = '{result}', incremental_revenue = {revenue}, cost = {cost}
+        where audience = '{audience}'"""
+    return changed(
+        published_demo,
+        tmp_path_factory.mktemp("report") / "customer_lifecycle.duckdb",
+        measured.format(audience="lapsed", n=525, t=426, c=99, tc=73, cc=1, low=0.10564, high=0.20083, revenue=-7886.1661,
+                        cost="null", result="treated convert more"),
+        measured.format(audience="at_risk", n=122, t=55, c=67, tc=14, cc=17, low=-0.14969, high=0.15702, revenue=12345.5,
+                        cost=1100, result="no difference shown"),
+        "update campaign_results set assigned_people = 1234, waiting_people = 1234 where audience = 'win_back'",
+        "update audience_summary set people_entered = 208, people_left = 98 where audience = 'lapsed'",
+        "update audience_summary set people_entered = 3, people_left = 0 where audience = 'champions'",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def marts(published):
+    return Marts(published)
+
+
+@pytest.fixture(scope="module")
+def text(published, tmp_path_factory):
+    return made(published, tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text).root
+
+
+def section(page, name):
+    return page.one("section", id=name)
+
+
+def lede(page, name):
+    return next(section(page, name).all("p", class_="lede")).text
+
+
+def main_text(cell):
+    """The text of a cell without its small print and chips."""
+    return "".join(
+        child if isinstance(child, str) else child.raw_text
+        for child in cell.children
+        if isinstance(child, str) or (child.tag not in ("small", "br") and "chip" not in child.classes)
+    ).strip()
+
+
+def equal(shown, value, kind):
+    """Whether a shown text is the value: kind is text, n (whole number) or a unit with digits (%1, m0, x2, p1: points)."""
+    if value is None:
+        return shown == "–"
+    if kind == "text":
+        return shown == str(value)
+    (number,) = numbers(shown)
+    if kind == "n":
+        return number == value
+    unit, digits = kind[0], int(kind[1])
+    factor = 100 if unit in "%p" else 1
+    plus = unit != "p" or shown[0] in "+−"
+    return (shown.rstrip("*").endswith("%") == (unit == "%")) and plus and close(number, factor * float(value), digits)
+
+
+def close(number, value, digits):
+    return abs(number - value) <= 0.5 * 10**-digits + 1e-9
+
+
+TABLES = {  # the table's id: what its columns are, and SQL that says the same
+    "stages-table": ("text n %1 m0 m0", "select label, people, people / sum(people) over (), gross_revenue, net_revenue from stage_summary order by position"),
+    "sizes-table": (
+        "text n n n n n n n n n n n",
+        """select strftime(month, '%b %Y'), sum(people) filter (where to_stage = 'lead'), sum(people) filter (where to_stage = 'engaged'),
+            sum(people) filter (where to_stage = 'evaluating'), sum(people) filter (where to_stage = 'new'),
+            sum(people) filter (where to_stage = 'one_time'), sum(people) filter (where to_stage = 'repeat'),
+            sum(people) filter (where to_stage = 'loyal'), sum(people) filter (where to_stage = 'reactivated'),
+            sum(people) filter (where to_stage = 'at_risk'), sum(people) filter (where to_stage = 'lapsed'),
+            sum(people) filter (where to_stage = 'erased')
+        from stage_transitions group by month order by month desc limit 25""",
+    ),
+    "activity-table": (
+        "text n n n %1",
+        """select strftime(metric_date, '%-d %B %Y'), users, active_users, passive_users, active_users / users
+        from lifecycle_metrics where metric_date >= date '2024-06-01'
+            and (day(metric_date + 1) = 1 or metric_date = (select max(metric_date) from lifecycle_metrics))
+        order by metric_date desc""",
+    ),
+    "growth-table": (
+        "text n n n n n x2 m0",
+        """select strftime(month, '%b %Y'), active, new, retained, resurrected, churned, (new + resurrected) / nullif(churned, 0), revenue
+        from growth_accounting where month >= (select max(month) from growth_accounting) - interval 24 month order by month desc""",
+    ),
+    "segments-table": (
+        "text n %1 m0 m2",
+        """select upper(segment[1]) || replace(segment[2:], '_', ' '), count(*), count(*) / (select count(*) from customer_rfm),
+            sum(monetary) as revenue, avg(monetary) from customer_rfm group by segment order by revenue desc""",
+    ),
+    "lapse-table": (
+        "n n n %1",
+        """select days_since_last_order, spells, came_back, came_back / spells from return_curve, stage_thresholds
+        where days_since_last_order in (at_risk_after_days, lapsed_after_days)
+            or (days_since_last_order % 28 = 0 and spells >= 30 and days_since_last_order <= 3 * lapsed_after_days)
+        order by 1""",
+    ),
+    "touchpoints-table": (
+        "text text text n n %1",
+        """select if(is_planned, label, upper(label[1]) || replace(label[2:], '_', ' ')), '', coalesce(last_sent_on::varchar, '–'),
+            people_in_stage, people_of_stage_reached, coverage from touchpoint_gaps order by position""",
+    ),
+    "audiences-table": (
+        "text n n n n text",
+        """select upper(audience[1]) || replace(audience[2:], '_', ' '), count(*), any_value(reachable), any_value(held_out),
+            any_value(to_send), any_value('+' || people_entered || ' −' || people_left) from audience_members
+        join audience_summary using (audience) group by audience order by count(*) desc, audience""",
+    ),
+    "campaigns-table": (
+        "text %1 %1 p1 text m0 m0",
+        """select upper(audience[1]) || replace(audience[2:], '_', ' '), treated_conversions / treated_people,
+            control_conversions / control_people, treated_conversions / treated_people - control_conversions / control_people,
+            '', incremental_revenue, cost from campaign_results where treated_people > 0 and control_people > 0 order by 4 desc""",
+    ),
+    "sources-table": (
+        "text n n n n %2 text n",
+        """select source || '.' || table_name, staged_rows + duplicate_rows + rejected_rows, staged_rows, duplicate_rows,
+            rejected_rows, rejected_rows / nullif(raw_rows, 0), coalesce(latest_at::date::varchar, '–'), days_behind
+        from source_tables order by 1""",
+    ),
+    "rejected-table": (
+        "text text n",
+        "select source || '.' || table_name, reason, rejected_rows from rejected_reasons order by 3 desc, 1, 2",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_number_of_the_tables_is_that_of_the_marts(page, marts, name):
+    kinds, query = TABLES[name]
+    shown = [[main_text(cell) for cell in row if "bars" not in cell.classes] for row in page.one("table", id=name).rows()]
+    expected = marts.rows(query)
+    assert len(shown) == len(expected) > 1
+    for cells, values in zip(shown, expected, strict=True):
+        for cell, value, kind in zip(cells, values, kinds.split(), strict=True):
+            assert equal(cell, value, kind), (cells, values)
+
+
+def test_small_print_of_tables_is_that_of_the_marts(page, marts):
+    results = page.one("table", id="campaigns-table").rows()
+    expected = marts.rows(
+        """select treated_conversions, treated_people, control_conversions, control_people, 100 * difference_low,
+            100 * difference_high, result, goal_window_days, coalesce(campaign_name, '') from campaign_results
+        where difference is not null order by difference desc"""
+    )
+    for (name, treated, control, difference, _, result, *_), row in zip(results, expected, strict=True):
+        small = [numbers(next(cell.all("small")).text) for cell in (treated, control, difference)]
+        assert small[:2] == [list(row[0:2]), list(row[2:4])]
+        assert all(close(a, b, 1) for a, b in zip(small[2], row[4:6], strict=True))
+        assert row[6] in result.text and numbers(next(name.all("small")).text)[-1] == row[7] and row[8] in name.text
+    for (name, *_), row in zip(
+        page.one("table", id="audiences-table").rows(),
+        marts.rows("select purpose, channels, minimum_size, to_send < minimum_size from audience_summary order by people desc, audience"),
+        strict=True,
+    ):
+        assert f"{row[0]} ({row[1]})" in name.text
+        assert (f"below its minimum of {row[2]}" in name.text) == row[3]
+    for (name, status, *_), row in zip(
+        page.one("table", id="touchpoints-table").rows(),
+        marts.rows("select race_stage, replace(channel, '_', ' '), status, is_planned from touchpoint_gaps order by position"),
+        strict=True,
+    ):
+        assert f"{row[0]}, {row[1]}" in name.text and status.text.endswith(row[2]) and ("not on the list" in name.text) != row[3]
+
+
+def test_key_figures(page, marts):
+    tiles = {tile["data-metric"]: tile for tile in page.all("div", class_="tile")}
+    users, customers, revenue = marts.row(
+        "select count(*), count_if(is_customer), (select sum(monetary) from customer_rfm) from customers"
+    )
+    before = marts.row("select users, customers from lifecycle_metrics where metric_date = date '2025-06-30'")
+    value = {name: tile.one("p", class_="value").text for name, tile in tiles.items()}
+    assert numbers(value["users"]) == [users] and numbers(value["customers"]) == [customers]
+    assert value["value_per_customer"].startswith("EUR ")
+    assert close(numbers(value["value_per_customer"])[0], float(revenue) / customers, 2)
+    assert close(numbers(tiles["value_per_customer"].one("p", class_="foot").text)[0], float(revenue), 0)
+    for name, now, then in (("users", users, before[0]), ("customers", customers, before[1])):
+        assert tiles[name].one("span", class_="change").text == f"+{now - then:,} in a year"
+    rows = marts.rows("select metric, label, value, target, tolerance, health, value - year_ago_value from metric_health")
+    assert len(rows) + 3 == len(tiles) == 8
+    for metric, label, now, target, tolerance, health, change in rows:
+        tile, factor = tiles[metric], 1 if metric == "session_depth" else 100
+        assert tile.one("h3").text == label
+        assert close(numbers(value[metric])[0], factor * now, 1)
+        assert tile.one("span", class_="chip").text.endswith(f"{health} target")
+        assert numbers(tile.one("span", class_="target").text) == [pytest.approx(factor * target), pytest.approx(factor * tolerance)]
+        assert close(numbers(tile.one("span", class_="change").text)[0], factor * change, 1)
+        months = marts.row("select 1 + count(distinct date_trunc('month', metric_date)) from lifecycle_metrics where metric_date >= '2024-07-01'")
+        assert len(points(tile.one("polyline"))) == months[0]
+
+
+def test_sentences_say_what_the_marts_say(page, marts):
+    leaving = marts.row("select count(*), sum(net_revenue) from customers where stage in ('at_risk', 'lapsed')")
+    customers = marts.row("select count_if(is_customer) from customers")
+    shown = numbers(lede(page, "stages"))
+    assert shown[:2] == [leaving[0], customers[0]] and close(shown[2], float(leaving[1]), 0)
+    caption = page.one("table", id="stages-table").one("caption").text
+    assert numbers(caption)[:2] == list(marts.row("select at_risk_after_days, lapsed_after_days from stage_thresholds"))
+    assert numbers(caption)[4:6] == list(marts.row("select sample_gaps, sample_customers from stage_thresholds"))
+
+    buying, gone = ("new", "one_time", "repeat", "loyal", "reactivated"), ("at_risk", "lapsed")
+    prospects = ("lead", "engaged", "evaluating")
+    flows = """from stage_transitions where is_complete and month = (select max(month) from stage_transitions where is_complete)"""
+    assert numbers(lede(page, "flow")) == list(marts.row(f"""select sum(people) filter (where from_stage != to_stage),
+        sum(people) filter (where from_stage = to_stage),
+        sum(people) filter (where to_stage in {gone} and from_stage in {buying + prospects}),
+        sum(people) filter (where to_stage in {buying} and from_stage in {gone}) {flows}"""))  # fmt: skip
+    assert section(page, "flow").one("h2").text == "Stage flow in June 2026", "June ends with the as-of date"
+
+    assert lede(page, "activity").startswith("{:,} of {:,} users".format(*marts.row("select count_if(is_active_30d), count(*) from customers")))
+    assert "the 30 days since 1 June 2026" in lede(page, "activity")
+    new, back, lost = marts.row("select new, resurrected, churned from growth_accounting where month = date '2026-06-01'")
+    assert lede(page, "growth") == f"June 2026: {new:,} new and {back:,} resurrected customers against {lost:,} churned, a quick ratio of {(new + back) / lost:.2f}."
+    for shown, period in zip(numbers(lede(page, "cohorts")), (1, 12), strict=True):
+        share = "select sum(active_customers) / sum(cohort_size) from cohort_retention where is_complete and period_index ="
+        assert close(shown, 100 * marts.row(f"{share} {period}")[0], 1)
+    best = marts.row(
+        """select segment, count(*) / any_value(everybody), sum(monetary) / any_value(revenue) from customer_rfm,
+            (select count(*) as everybody, sum(monetary) as revenue from customer_rfm) group by segment order by 3 desc limit 1"""
+    )
+    assert lede(page, "rfm").lower().startswith(best[0].replace("_", " "))
+    assert all(close(a, 100 * float(b), 1) for a, b in zip(numbers(lede(page, "rfm")), best[1:], strict=True))
+    for sentence, threshold in zip(lede(page, "lapse").split(";"), ("at_risk", "lapsed"), strict=True):
+        days, share = marts.row(f"select days_since_last_order, came_back / spells from return_curve where is_{threshold}_threshold")
+        shown = numbers(sentence)
+        assert shown[0] == days and close(shown[1], 100 * share, 1)
+    live = marts.row("select count(*), count_if(is_live), count_if(is_silent), count_if(not is_live) from touchpoint_gaps where is_planned")
+    assert numbers(lede(page, "touchpoints")) == list(live)
+    assert numbers(lede(page, "audiences")) == list(marts.row("select count(*), count_if(is_below_minimum) from audience_summary"))
+    assert numbers(lede(page, "campaigns")) == [1, 2]
+    assert "Win back (1,234 people)" in section(page, "campaigns").text
+    assert f"{marts.row('select count(*) from campaign_results where assigned_people = 0')[0]} audiences have nobody assigned" in section(page, "campaigns").text
+    assert numbers(lede(page, "data")) == list(marts.row("select sum(rejected_rows), sum(raw_rows) from source_tables"))
+
+
+def test_flow_table_and_sankey_are_the_transitions(page, marts):
+    month = "from stage_transitions where month = (select max(month) from stage_transitions where is_complete)"
+    people = {(a, b): n for a, b, n in marts.rows(f"select from_stage, to_stage, people {month}")}
+    stages = [stage for (stage,) in marts.rows("select stage from stage_summary order by position")]
+    table = page.one("table", id="flow-table").rows(("td",))
+    for source, cells in zip(["first_seen", *stages], table, strict=True):
+        assert [numbers(cell.text) for cell in cells] == [[people.get((source, to), 0)] for to in stages]
+
+    figure = section(page, "flow").one("div", class_="sankey")
+    ribbons = {}
+    for path in figure.all("path"):
+        left_top, right_top, right_bottom, left_bottom = (
+            float(y) for y in re.fullmatch(
+                r"M12 (\S+)C500 \S+ 500 \S+ 988 (\S+)V(\S+)C500 \S+ 500 \S+ 12 (\S+)Z", path["d"]
+            ).groups()
+        )  # fmt: skip
+        ribbons[path["data-from"], path["data-to"]] = (left_top, left_bottom, right_top, right_bottom)
+        assert numbers(path.one("title").text) == [people[path["data-from"], path["data-to"]]]
+    moves = {pair: n for pair, n in people.items() if n and pair[0] != pair[1]}
+    assert ribbons.keys() == moves.keys() and len(moves) > 10
+    scale = 300 / sum(moves.values())
+    for pair, (left_top, left_bottom, right_top, right_bottom) in ribbons.items():
+        assert left_bottom - left_top == pytest.approx(moves[pair] * scale, abs=0.02)
+        assert right_bottom - right_top == pytest.approx(moves[pair] * scale, abs=0.02)
+    # at both ends the ribbons fill their node from end to end, and the node is labelled with their sum
+    for end, side, x in ((0, "from", "0"), (1, "to", "988")):
+        names = [stage for stage in ["first_seen", *stages] if any(pair[end] == stage for pair in moves)]
+        nodes = list(figure.all("rect", x=x))
+        labels = list(figure.one("div", class_=side).all("span"))
+        for name, node, label in zip(names, nodes, labels, strict=True):
+            total = sum(n for pair, n in moves.items() if pair[end] == name)
+            assert numbers(label.text)[-1 if end == 0 else 0] == total
+            spans = sorted(r[2 * end : 2 * end + 2] for pair, r in ribbons.items() if pair[end] == name)
+            edges = [float(node["y"]), *(edge for span in spans for edge in span), float(node["y"]) + float(node["height"])]
+            assert edges[0::2] == pytest.approx(edges[1::2], abs=0.03), name
+            middle = float(label["style"].removeprefix("top:").removesuffix("px"))
+            assert middle == pytest.approx((edges[0] + edges[-1]) / 2, abs=0.02)
+        tops = [float(label["style"].removeprefix("top:").removesuffix("px")) for label in labels]
+        assert all(later - earlier >= 20 for earlier, later in zip(tops, tops[1:], strict=False)), "labels that overlap"
+
+
+def test_stage_sizes_are_drawn_to_scale(page, marts):
+    for panel in section(page, "through-time").all("div", class_="panel"):
+        sizes = [n for (n,) in marts.rows(
+            f"select sum(people) from stage_transitions where to_stage = '{panel['data-stage']}' group by month order by month desc limit 25"
+        )][::-1]  # fmt: skip
+        assert numbers(panel.one("b").text) == [sizes[-1]] and numbers(panel.one("p").text)[0] == sizes[0]
+        drawn = [48 - y for _, y in points(panel.one("polyline"))]
+        assert drawn == pytest.approx([48 * float(size) / float(max(sizes)) for size in sizes], abs=0.01)
+
+
+def test_activity_is_drawn_to_scale(page, marts):
+    figure = section(page, "activity")
+    (passive, active) = figure.all("polygon")
+    top = numbers(figure.one("span", class_="y", style="top:0").text)[0]
+    days = marts.rows(
+        """select metric_date, users, active_users from lifecycle_metrics where metric_date >= date '2024-06-01'
+            and day(metric_date + 1) = 1 order by metric_date"""
+    )
+    height = 220
+    upper = points(passive)[: len(days)]
+    lower = points(active)[1:-1]
+    assert [height - y for _, y in upper] == pytest.approx([height * users / top for _, users, _ in days], abs=0.01)
+    assert [height - y for _, y in lower] == pytest.approx([height * active / top for _, _, active in days], abs=0.01)
+    span = (days[-1][0] - days[0][0]).days
+    assert [x for x, _ in lower] == pytest.approx([1000 * (day - days[0][0]).days / span for day, _, _ in days], abs=0.01)
+    assert [numbers(label.text)[0] for label in figure.all("span", class_="end")] == [days[-1][1] - days[-1][2], days[-1][2]]
+
+
+def check_growth(page, marts):
+    figure = section(page, "growth")
+    months = marts.rows("select month_label, new, resurrected, churned, is_complete from growth_accounting order by month desc limit 25")[::-1]
+    bars = list(figure.all("g"))
+    scale = 240 / (max(m[1] + m[2] for m in months) + max(m[3] for m in months))
+    zero = float(figure.one("line", class_="axis")["y1"])
+    for bar, (label, new, resurrected, churned, is_complete) in zip(bars, months, strict=True):
+        assert bar["data-month"] == label and ("running" in bar.classes) != is_complete
+        rects = {rect["class"]: (float(rect["y"]), float(rect["height"])) for rect in bar.all("rect")}
+        assert rects["new"] == pytest.approx((zero - new * scale, new * scale), abs=0.02)
+        assert rects["resurrected"] == pytest.approx((zero - (new + resurrected) * scale, resurrected * scale), abs=0.02)
+        assert rects["churned"] == pytest.approx((zero, churned * scale), abs=0.02)
+        assert numbers(bar.one("title").text)[-3:] == [new, resurrected, churned]
+    last = dict(zip(("new", "resurrected", "churned"), months[-1][1:4], strict=True))
+    assert {label.text.split()[1]: numbers(label.text)[0] for label in figure.all("span", class_="end")} == {
+        name: people for name, people in last.items() if people
+    }
+    return months
+
+
+def test_growth_is_drawn_to_scale(page, marts):
+    assert all(month[-1] for month in check_growth(page, marts)), "the demo ends with a month"
+
+
+def check_cohorts(page, marts):
+    """The heat map against cohort_retention; returns the cells of running months."""
+    first = marts.row("select min(cohort_month) from (select distinct cohort_month from cohort_retention order by 1 desc limit 24)")[0]
+    cells = marts.rows(f"""select strftime(cohort_month, '%b %Y'), cohort_size, period_index, active_customers / cohort_size, is_complete
+        from cohort_retention where cohort_month >= '{first}' and period_index <= 12 order by cohort_month desc, period_index""")  # fmt: skip
+    top = max(share for *_, period, share, is_complete in cells if period and is_complete)
+    average, *table = page.one("table", id="cohorts-table").rows()
+    shown, running = [], 0
+    for head, size, *shares in table:
+        for period, cell in enumerate(cell for cell in shares if cell.text):
+            shown.append((head.text, numbers(size.text)[0], period, cell))
+    assert len(shown) == len(cells) > 24
+    for (label, size, period, cell), (*facts, share, is_complete) in zip(shown, cells, strict=True):
+        assert [label, size, period] == facts
+        assert equal(cell.text, share, "%0")
+        ramp = [name for name in cell.classes if re.fullmatch("q[0-6]", name)]
+        if period and is_complete:
+            step = int(ramp[0][1])
+            assert step * top / 7 - 1e-9 <= share <= (step + 1) * top / 7 + 1e-9
+        else:
+            assert not ramp, "month 0 and running months are no part of the scale"
+        assert ("part" in cell.classes) == cell.text.endswith("*") == (not is_complete)
+        running += not is_complete
+    for period, cell in enumerate(average[3:], start=1):
+        rows = f"from cohort_retention where is_complete and period_index = {period}"
+        assert equal(cell.text, marts.row(f"select sum(active_customers) / sum(cohort_size) {rows}")[0], "%0")
+    return running
+
+
+def test_cohort_heat_map(page, marts):
+    assert check_cohorts(page, marts) == 0
+
+
+def test_running_months_are_marked(published, tmp_path):
+    """As if the last month were still running."""
+    running = changed(
+        published,
+        tmp_path / "running.duckdb",
+        "update growth_accounting set is_complete = false where month = '2026-06-01'",
+        "update cohort_retention set is_complete = false where activity_month = '2026-06-01'",
+        "update stage_transitions set is_complete = false where month = '2026-06-01'",
+    )
+    page, marts = Page(made(running, tmp_path)).root, Marts(running)
+    assert check_cohorts(page, marts) == 13
+    assert not check_growth(page, marts)[-1][-1]
+    assert "May 2026:" in lede(page, "growth") and section(page, "flow").one("h2").text.endswith("May 2026")
+    assert page.one("table", id="growth-table").rows()[0][0].text == "Jun 2026 running"
+
+
+def test_rfm_grid(page, marts):
+    cells = {(r, f): (segment, n) for r, f, segment, n in marts.rows("select r_score, f_score, segment, customers from rfm_grid")}
+    counted = dict(marts.rows("select (r_score, f_score), count(*) from customer_rfm group by all"))
+    most = max(counted.values())
+    for row, score in zip(page.one("table", id="rfm-table").rows(), (5, 4, 3, 2, 1), strict=True):
+        assert row[0].text == f"R {score}"
+        for frequency, cell in enumerate(row[1:], start=1):
+            segment, people = cells[score, frequency]
+            assert people == counted.get((score, frequency), 0) == numbers(main_text(cell))[0]
+            assert next(cell.all("small")).text.lower() == segment.replace("_", " ")
+            assert cell.classes == [f"q{min(7 * people // most, 6)}"]
+
+
+def test_return_curve_is_drawn_to_scale(page, marts):
+    figure = section(page, "lapse")
+    (last,) = marts.row("""select max(days_since_last_order) from return_curve, stage_thresholds
+        where days_since_last_order % 7 = 0 and spells >= 30 and days_since_last_order <= 3 * lapsed_after_days""")  # fmt: skip
+    curve = dict(marts.rows("select days_since_last_order, came_back / nullif(spells, 0) from return_curve"))
+    drawn = points(figure.one("polyline"))
+    assert [x for x, _ in drawn] == pytest.approx([1000 * days / last for days in range(0, last + 1, 7)], abs=0.01)
+    assert [1 - y / 220 for _, y in drawn] == pytest.approx([curve[days] for days in range(0, last + 1, 7)], abs=0.0001)
+    thresholds = marts.row("select at_risk_after_days, lapsed_after_days from stage_thresholds")
+    assert [float(mark["x1"]) for mark in figure.all("line", class_="goal")] == pytest.approx([1000 * t / last for t in thresholds], abs=0.01)
+    for label, days in zip(figure.all("span", class_="mark"), thresholds, strict=True):
+        share, shown = numbers(label.text)
+        assert shown == days and close(share, 100 * curve[days], 1)
+
+
+def test_locations_show_what_the_mart_shows_and_hide_what_it_hides(page, marts):
+    latest = "from location_cohorts where month = (select max(month) from location_cohorts)"
+    places = [place for (place,) in marts.rows(
+        f"select default_location {latest} and default_location not in ('other', 'unknown') group by 1 order by sum(coalesce(users, 0)) desc, 1"
+    )]  # fmt: skip
+    facts = {(place, extra): rest for place, extra, *rest in marts.rows(
+        f"select default_location, extra_locations, users, active_users, is_suppressed {latest}"
+    )}  # fmt: skip
+    total, *table = page.one("table", id="locations-table").rows()
+    assert [row[0].text for row in table] == places[:12]
+    hidden = 0
+    for place, *cells in table:
+        for cell, extra in zip(cells, ("0", "1", "2", "3+"), strict=True):
+            users, active, is_suppressed = facts[place.text, extra]
+            if is_suppressed:
+                hidden += 1
+                assert cell.text == "hidden"
+            elif not users:
+                assert cell.text == "0"
+            else:
+                assert equal(main_text(cell), active / users, "%0") and numbers(next(cell.all("small")).text) == [users]
+    assert hidden > 5, "the demo hides groups"
+    for cell, extra in zip(total[1:], ("0", "1", "2", "3+"), strict=True):
+        users, active = marts.row(f"select sum(users), sum(active_users) {latest} and extra_locations = '{extra}'")
+        assert equal(main_text(cell), active / users, "%0") and numbers(next(cell.all("small")).text) == [users]
+    assert f"{len(places) - 12} more locations" in section(page, "locations").text
+    users, share = marts.row(f"select users, active_users / users {latest} and default_location = 'other'")
+    caption = numbers(page.one("table", id="locations-table").one("caption").text)
+    assert caption[-2] == users and close(caption[-1], 100 * share, 1)
+    shares = numbers(lede(page, "locations"))
+    for shown, extra in zip(shares[0::2], ("0", "1", "2", "3+"), strict=True):
+        assert close(shown, 100 * marts.row(f"select sum(active_users) / sum(users) {latest} and extra_locations = '{extra}'")[0], 1)
+
+
+def test_bars_and_intervals_are_drawn_to_scale(page, marts):
+    def width(node):
+        return float(re.search(r"width:([\d.]+)%", node["style"])[1])
+
+    most = marts.row("select max(people) from stage_summary")[0]
+    for row, (people,) in zip(page.one("table", id="stages-table").rows(), marts.rows("select people from stage_summary order by position"), strict=True):
+        assert width(row[3].one("span", class_="bar")) == pytest.approx(100 * people / most, abs=0.01)
+    most = marts.row("select max(people) from audience_summary")[0]
+    for row, counts in zip(
+        page.one("table", id="audiences-table").rows(),
+        marts.rows("select people, reachable, to_send from audience_summary order by people desc, audience"),
+        strict=True,
+    ):
+        bars = [width(row[5].one("span", class_=kind)) for kind in ("people", "reachable", "send")]
+        assert bars == pytest.approx([100 * n / most for n in counts], abs=0.01)
+    low, high = marts.row("select least(0, min(difference_low)), greatest(0, max(difference_high)) from campaign_results")
+    for row, (left, middle, right) in zip(
+        page.one("table", id="campaigns-table").rows(),
+        marts.rows("select difference_low, difference, difference_high from campaign_results where difference is not null order by difference desc"),
+        strict=True,
+    ):
+        drawn = row[4].one("div", class_="interval")
+        place = {tag: float(re.search(r"left:([\d.]+)%", drawn.one(tag)["style"])[1]) for tag in ("u", "span", "i")}
+        assert place == pytest.approx({"u": 100 * -low / (high - low), "span": 100 * (left - low) / (high - low),
+                                       "i": 100 * (middle - low) / (high - low)}, abs=0.02)  # fmt: skip
+        assert width(drawn.one("span")) == pytest.approx(100 * (right - left) / (high - low), abs=0.02)
+
+
+def test_the_page_is_built_for_everybody(page, text):
+    """Language, headings without gaps, a caption and scopes in every table, a name for every drawing."""
+    assert page.one("html")["lang"] == "en"
+    levels = [int(node.tag[1]) for node in page.all() if re.fullmatch("h[1-6]", node.tag)]
+    assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    tables = list(page.all("table"))
+    assert len(tables) == 15
+    for table in tables:
+        assert len(table.one("caption").text) > 20
+        assert all(head["scope"] in ("col", "row") for head in table.all("th"))
+        assert all(row[0].tag == "th" for row in table.rows())
+    for drawing in page.all("svg"):
+        assert drawing.attributes.get("aria-label") or "spark" in text[: text.index(drawing["viewbox"])]
+    ids = [node["id"] for node in page.all() if "id" in node.attributes]
+    assert len(ids) == len(set(ids))
+    assert {node["href"].removeprefix("#") for node in page.all("a")} <= set(ids)
+
+
+def test_the_page_needs_nothing_and_runs_nothing(text):
+    assert not re.search(r"http|src=|@import|url\(|<script|javascript:|\bon\w+=", text)
+    assert len(text.encode()) < 200_000
+
+
+def test_nothing_personal_is_in_the_page(text, marts):
+    people = marts.rows("select person_id, primary_customer_id, app_user_id, email, phone from customers")
+    known = {value for row in people for value in row if value} | {a for (a,) in marts.rows("select address from suppression_list where address is not null")}
+    assert len(known) > 5000
+    words = set(re.split(r"[^\w@.+-]+", text))
+    assert not known & words and "@" not in re.sub(r"@media|@page", "", text)
+
+
+def test_no_mart_about_single_people_is_read(published, text, tmp_path):
+    """Without them the page is the same, byte for byte; and so it is the second time."""
+    marts = Marts(published)
+    personal = {table for (table,) in marts.rows(
+        "select distinct table_name from information_schema.columns where column_name in ('person_id', 'email', 'phone', 'address', 'order_id')"
+    )}  # fmt: skip
+    assert {"customers", "orders", "audience_members", "suppression_list", "customer_stage_history"} <= personal
+    without = changed(published, tmp_path / "groups.duckdb", *(f"drop table {table}" for table in personal))
+    assert made(without, tmp_path) == made(published, tmp_path) == text
+
+
+def test_the_order_of_rows_does_not_matter(published, text, tmp_path):
+    tables = [table for (table,) in Marts(published).rows("select table_name from information_schema.tables")]
+    shuffled = changed(
+        published,
+        tmp_path / "shuffled.duckdb",
+        *(f"create or replace table {table} as select * from {table} order by hash({table}::varchar)" for table in tables),
+    )
+    assert made(shuffled, tmp_path) == text
+
+
+def test_names_are_text_whatever_is_in_them(published, tmp_path):
+    first, quote, hebrew, arabic, emoji = NASTY
+    dirty = changed(
+        published,
+        tmp_path / "dirty.duckdb",
+        ("update campaign_results set campaign_name = ? where audience = 'lapsed'", [first]),
+        ("update campaign_results set audience = ? where audience = 'at_risk'", [arabic]),
+        ("update campaign_results set audience = ? where audience = 'win_back'", [quote]),
+        ("update audience_summary set audience = ?, purpose = ? where audience = 'lapsed'", [first, quote]),
+        ("update audience_summary set audience = ?, purpose = ? where audience = 'champions'", [hebrew, emoji]),
+        ("update location_cohorts set default_location = ? where default_location = 'Berlin'", [first]),
+        ("update location_cohorts set default_location = ? where default_location = 'Paris'", [hebrew]),
+        ("update location_cohorts set default_location = ? where default_location = 'London'", [arabic]),
+        ("update location_cohorts set default_location = ? where default_location = 'Wien'", [emoji]),
+        ("update touchpoint_gaps set label = ? where activity = 'newsletter'", [quote]),
+        ("update rejected_reasons set reason = ? where reason like 'order_id%'", [first + "\x00\x1b\x85"]),
+        ("update build_settings set sources = ?, reporting_currency = ?", [quote, first]),
+    )
+    text = made(dirty, tmp_path)
+    page = Page(text).root
+    names = {"campaigns": {first, arabic, quote}, "audiences": {first, quote, hebrew, emoji},
+             "locations": {first, hebrew, arabic, emoji}, "touchpoints": {quote}, "data": {first + "   "}}  # fmt: skip
+    for where, expected in names.items():
+        assert expected <= {node.raw_text for node in section(page, where).all("bdi")}, where
+    assert "<script" not in text and not list(page.all("script")) and "49" not in {n.text for n in page.all("bdi")}
+    assert page.one("footer").text.startswith(f"Sources in use: {quote}.")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+
+
+@pytest.fixture(scope="module")
+def orders_only(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("orders_only")
+    raw = PROJECT / "tests" / "fixtures" / "orders"
+    dbt("build", "--exclude-resource-type", "unit_test", raw=raw, warehouse=folder / "lifecycle.duckdb", variables=ORDERS_ONLY)
+    path = folder / "customer_lifecycle.duckdb"
+    done = script("publish.py", "--warehouse", folder / "lifecycle.duckdb", "--published", path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_with_one_order_only_empty_sections_say_why(orders_only, tmp_path):
+    page = Page(made(orders_only, tmp_path)).root
+    why = {node["id"]: [p.text for p in node.all("p", class_="empty")] for node in page.all("section")}
+    assert {name for name, reasons in why.items() if reasons} == {"lapse", "locations", "touchpoints", "campaigns"}
+    assert "no app user" in why["locations"][0]
+    assert "come from the ESP (sources in use: orders_file)" in why["touchpoints"][0]
+    assert "people held out" in why["campaigns"][0] and "needs 30" in why["lapse"][0]
+    assert lede(page, "audiences").startswith("Nobody can be reached: the sources in use (orders_file) do not say")
+    assert "these are defaults" in page.one("table", id="stages-table").one("caption").text
+    values = {tile["data-metric"]: tile.one("p", class_="value").text for tile in page.all("div", class_="tile")}
+    assert values["value_per_customer"] == "CHF 1.00" and values["loyal_customer_rate"] == "–"
+    check_growth(page, Marts(orders_only))
+    assert page.one("table", id="growth-table").rows()[0][0].text == "Apr 2024 running"
+    assert lede(page, "growth") == "March 2024: 0 new and 0 resurrected customers against 0 churned."
+
+
+READ = ("lifecycle_metrics", "metric_health", "rfm_grid", "stage_summary", "stage_thresholds", "stage_transitions", "growth_accounting",
+        "cohort_retention", "return_curve", "location_cohorts", "touchpoint_gaps", "audience_summary", "campaign_results",
+        "source_tables", "rejected_reasons", "build_settings")  # fmt: skip
+NEEDED = {"lifecycle_metrics", "stage_summary", "stage_thresholds", "build_settings"}
+
+
+def test_an_empty_mart_empties_its_section_or_is_said_in_one_line(published, tmp_path):
+    for mart in READ:
+        done = report(changed(published, tmp_path / "empty.duckdb", f"delete from {mart}"), tmp_path / "report.html")
+        assert (done.returncode, mart) == (3 if mart in NEEDED else 0, mart), done.stderr
+        assert "Traceback" not in done.stderr
+    everything = changed(published, tmp_path / "empty.duckdb", *(f"delete from {mart}" for mart in READ if mart not in NEEDED))
+    page = Page(made(everything, tmp_path)).root
+    filled = {node["id"] for node in page.all("section") if not list(node.all("p", class_="empty"))}
+    assert filled == {"key-figures", "stages", "activity"}
+
+
+def test_what_cannot_be_reported_is_said_in_one_line(published, tmp_path):
+    out = tmp_path / "report.html"
+    foreign = tmp_path / "foreign.duckdb"
+    foreign.write_text("customer_id,ordered_at,amount\n")
+    empty = tmp_path / "empty.duckdb"
+    duckdb.connect(str(empty)).close()
+    for source, code, words in (
+        (tmp_path / "none.duckdb", 3, ["there is no published file", "make build"]),
+        (foreign, 3, ["no DuckDB database", "make build"]),
+        (empty, 3, ["lacks what the report needs", "make build"]),
+        (changed(published, tmp_path / "a.duckdb", "drop table source_tables"), 3, ["source_tables", "make build"]),
+        (changed(published, tmp_path / "b.duckdb", "alter table rfm_grid drop column net_revenue"), 3, ["net_revenue", "make build"]),
+    ):
+        done = report(source, out)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done.stderr
+        assert done.stderr.startswith("report: ") and all(word in done.stderr for word in words), done.stderr
+    assert report(published, tmp_path).returncode == 2
+    assert script("report.py", "--to", out).returncode == 2
+    assert not out.exists()
+    assert report(published, out).returncode == 0
+    before = out.read_bytes()
+    assert report(empty, out).returncode == 3
+    assert out.read_bytes() == before, "the last good report stays"
+    with duckdb.connect(str(tmp_path / "a.duckdb")):
+        assert report(tmp_path / "a.duckdb", out).returncode == 75
+
+
+def test_where_the_page_lands_and_who_may_read_it(published, tmp_path):
+    folder = tmp_path / "published"
+    folder.mkdir()
+    shutil.copy(published, folder / "customer_lifecycle.duckdb")
+    before = (folder / "customer_lifecycle.duckdb").stat().st_mtime_ns
+    done = script("report.py", LIFECYCLE_PUBLISHED=folder / "customer_lifecycle.duckdb")
+    out = folder / "report.html"
+    assert done.returncode == 0 and str(out) in done.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["customer_lifecycle.duckdb", "report.html"]
+    assert (folder / "customer_lifecycle.duckdb").stat().st_mtime_ns == before
+    assert out.stat().st_mode & 0o777 == 0o600
+    out.chmod(0o644)
+    inode = out.stat().st_ino
+    assert script("report.py", "--from", folder / "customer_lifecycle.duckdb").returncode == 0
+    assert out.stat().st_mode & 0o777 == 0o644, "opened to others once, it stays open"
+    assert out.stat().st_ino != inode, "swapped in whole"
+
+
+def test_the_page_has_no_clock(text, marts):
+    assert marts.row("select as_of_date from build_settings") == (date(2026, 6, 30),)
+    years = {int(year) for year in re.findall(r"\b(20\d\d)\b", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL))}
+    assert "As of <b>30 June 2026</b>" in text and max(years) == 2026
+
+
+def test_money_is_rounded_only_for_display(marts, page):
+    gross = marts.rows("select gross_revenue from stage_summary order by position")
+    assert all(isinstance(amount, Decimal) for (amount,) in gross)
+    shown = [row[4].text for row in page.one("table", id="stages-table").rows()]
+    assert shown == [f"{amount:,.0f}".replace("-", "−") for (amount,) in gross]
