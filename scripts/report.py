@@ -278,8 +278,8 @@ def stage_sizes(rows):
     """One small chart per stage over the month ends."""
     labels = {stage["stage"]: stage for stage in rows["stages"]}
     panels = {}
-    for stage, months in groupby(rows["stage_months"], key=lambda row: row["stage"]):
-        months = list(months)
+    for stage, group in groupby(rows["stage_months"], key=lambda row: row["stage"]):
+        months = list(group)
         values = [month["people"] for month in months]
         panels[stage] = {
             "stage": stage,
@@ -390,7 +390,7 @@ def lapse(rows, height=220):
         return None
     last = weeks[-1]["days_since_last_order"]
     marks = [row for row in rows["return_curve"] if row["is_at_risk_threshold"] or row["is_lapsed_threshold"]]
-    shown = [row for row in rows["return_curve"] if row["days_since_last_order"] % 28 == 0 and row in weeks or row in marks]
+    shown = [row for row in rows["return_curve"] if (row["days_since_last_order"] % 28 == 0 and row in weeks) or row in marks]
     xs = [WIDE * row["days_since_last_order"] / last for row in weeks]
     step = next(days for days in (10, 20, 30, 50, 100, 200, 300, 500, last) if last / days <= 5)
     return {
