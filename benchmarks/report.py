@@ -1,10 +1,10 @@
 """How much the report costs: making it for 1,000,000 people against reading the customers of the same file once.
 
 Takes a published file (the demo's) and makes a larger one of it: every customer many times over, so that there are so
-many people; the counts and amounts of the marts about groups multiplied alike; two hundred times as many locations and
+many people; the counts and amounts of the marts about groups multiplied alike, but two hundred times as many locations instead; and
 ten years of daily metrics. Both sides are whole processes in one run, the best of three. Prints seconds, CPU, peak
 memory and the size of the page. `python benchmarks/report.py [--from published/customer_lifecycle.duckdb]
-[--people 1000000]`. Exit code 1 when a bound (2.0 times, 200 kB) is missed.
+[--people 1000000]`. Exit code 1 when a bound (3.0 times, 200 kB) is missed.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from export import measure  # another benchmark: (seconds, peak MB, printed line
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = ("BIGINT", "HUGEINT", "DECIMAL(18,4)")
-UNCHANGED = {"stage_thresholds", "return_curve", "build_settings"}
+UNCHANGED = {"stage_thresholds", "return_curve", "build_settings", "location_cohorts"}
 READ = """
 import duckdb, sys
 connection = duckdb.connect(sys.argv[1], read_only=True)
@@ -47,13 +47,13 @@ def enlarge(published, large, people):
                 connection.execute(f"update {table} set {sets}")
         connection.execute(f"""
             create or replace table customers as
-                select * replace (md5(person_id || copy) as person_id, copy || email as email)
+                select customers.* replace (md5(person_id || copy) as person_id, copy || email as email)
                 from customers, range({times}) copies (copy) limit {people};
             insert into location_cohorts
-                select * replace (default_location || ' ' || copy as default_location)
+                select location_cohorts.* replace (default_location || ' ' || copy as default_location)
                 from location_cohorts, range(200) copies (copy) where default_location not in ('other', 'unknown');
             insert into lifecycle_metrics
-                select * replace (cast(first_day - 1 - day_number as date) as metric_date)
+                select lifecycle_metrics.* replace (cast(first_day - 1 - cast(day_number as integer) as date) as metric_date)
                 from lifecycle_metrics, (select min(metric_date) as first_day from lifecycle_metrics), range(3650) days (day_number)
                 where metric_date = first_day;
         """)
@@ -77,10 +77,10 @@ def main():
         ratio, size = made / once, page.stat().st_size / 1000
     print(
         f"{args.people:,} people: reading the customers once {once:.2f} s, the report {made:.2f} s, ratio {ratio:.2f} "
-        f"(bound 2.0); CPU {min(run[3] for run in reads):.2f} and {min(run[3] for run in reports):.2f} s; "
+        f"(bound 3.0); CPU {min(run[3] for run in reads):.2f} and {min(run[3] for run in reports):.2f} s; "
         f"peak memory {max(run[1] for run in reports):,.0f} MB; page {size:.0f} kB (bound 200)"
     )
-    return int(ratio > 2.0 or size > 200)
+    return int(ratio > 3.0 or size > 200)
 
 
 if __name__ == "__main__":

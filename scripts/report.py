@@ -145,7 +145,7 @@ def ceiling(value):
     power = 1
     while power * 10 <= value:
         power *= 10
-    return next((step * power for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if step * power >= value), 10 * power)
+    return next((step * power for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if step * power >= value), 10 * power)
 
 
 def some(items, count=5):
