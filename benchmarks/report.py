@@ -1,9 +1,9 @@
 """How much the report costs: making it for 1,000,000 people against reading the customers of the same file once.
 
 Takes a published file (the demo's) and makes a larger one of it: every customer many times over, so that there are so
-many people; the counts and amounts of the marts about groups multiplied alike, but two hundred times as many locations instead; and
-ten years of daily metrics. Both sides are whole processes in one run, the best of three. Prints seconds, CPU, peak
-memory and the size of the page. `python benchmarks/report.py [--from published/customer_lifecycle.duckdb]
+many people; the counts and amounts of the marts about groups multiplied alike, but for two hundred times as many
+locations instead; and ten more years of daily metrics. Both sides are whole processes in one run, the best of three.
+Prints seconds, CPU, peak memory and the size of the page. `python benchmarks/report.py [--from published/customer_lifecycle.duckdb]
 [--people 1000000]`. Exit code 1 when a bound (3.0 times, 200 kB) is missed.
 """
 
