@@ -83,7 +83,7 @@ QUERIES = {
         qualify place <= {LOCATIONS} order by place, extra_locations""",
     "touchpoints": "from touchpoint_gaps order by position",
     "audiences": "from audience_summary order by people desc, audience",
-    "results": "from campaign_results order by difference is null, difference desc, audience",
+    "results": "from campaign_results order by difference is null, difference desc, assigned_people desc, audience",
     "sources": "from source_tables order by source, table_name",
     "rejected": "from rejected_reasons order by rejected_rows desc, source, table_name, reason",
 }

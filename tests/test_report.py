@@ -627,6 +627,28 @@ def test_names_are_text_whatever_is_in_them(published, tmp_path):
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
 
 
+def test_long_lists_are_cut_and_say_so(published, tmp_path):
+    """A hundred times as many audiences, campaigns, activities, reasons and locations, with long names."""
+    many = "insert into {0} select {0}.* replace ({1} || ' ' || copy || repeat('x', 80) as {1}) from {0}, range(1, 100) copies (copy)"
+    names = {"audience_summary": "audience", "campaign_results": "audience", "touchpoint_gaps": "label",
+             "rejected_reasons": "reason", "location_cohorts": "default_location"}  # fmt: skip
+    long = changed(published, tmp_path / "long.duckdb", *(many.format(table, name) for table, name in names.items()))
+    text, marts = made(long, tmp_path), Marts(long)
+    page = Page(text).root
+    for name, rows, where in (
+        ("touchpoints", "touchpoint_gaps", "true"),
+        ("audiences", "audience_summary", "true"),
+        ("campaigns", "campaign_results", "difference is not null"),
+        ("rejected", "rejected_reasons", "true"),
+    ):
+        assert len(page.one("table", id=f"{name}-table").rows()) == 40
+        rest = marts.row(f"select count(*) - 40 from {rows} where {where}")[0]
+        notes = [note.text for note in section(page, "data" if name == "rejected" else name).all("p", class_="note")]
+        assert any(note.startswith(f"{rest:,} ") and f"the mart {rows}" in note for note in notes), notes
+    assert "and 60 more." in section(page, "campaigns").text
+    assert len(text.encode()) < 200_000
+
+
 @pytest.fixture(scope="module")
 def orders_only(tmp_path_factory):
     folder = tmp_path_factory.mktemp("orders_only")
