@@ -8,6 +8,8 @@ export LIFECYCLE_PUBLISHED ?= published/customer_lifecycle.duckdb
 export LIFECYCLE_STATE ?= $(if $(filter data/demo,$(LIFECYCLE_RAW)),data/demo_state,state)
 
 VALIDATE := $(BIN)/python scripts/validate_raw.py
+# a file of tests stays in one process, so that it builds its warehouse once
+PYTEST := $(BIN)/python -m pytest -ra -n 2 --dist loadfile
 
 .PHONY: help demo validate build export report daily test test-long lint clean
 
@@ -39,14 +41,14 @@ export: .venv/core ## write the audiences of the published marts to exports/
 report: .venv/core ## write the published marts as a page for people, and print its path; OPEN=1 opens it
 	@$(BIN)/python scripts/report.py $(if $(OPEN),--open)
 
-daily: build export ## what a scheduler runs every morning
+daily: build report export ## what a scheduler runs every morning
 
 test: .venv/dev .venv/validate tests/report/node_modules data/demo ## lint and run every test
 	$(MAKE) lint
-	$(BIN)/python -m pytest -ra
+	$(PYTEST)
 
 test-long: .venv/dev .venv/validate tests/report/node_modules data/demo ## the long fuzzing, too
-	TEST_LONG=1 $(BIN)/python -m pytest -ra
+	TEST_LONG=1 $(PYTEST)
 
 lint: .venv/dev data/demo ## ruff and sqlfluff
 	$(BIN)/ruff check .
