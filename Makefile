@@ -9,10 +9,10 @@ export LIFECYCLE_STATE ?= $(if $(filter data/demo,$(LIFECYCLE_RAW)),data/demo_st
 
 VALIDATE := $(BIN)/python scripts/validate_raw.py
 
-.PHONY: help demo validate build export daily test test-long lint clean
+.PHONY: help demo validate build export daily superset superset-check test test-long lint clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/core .venv/validate ## make and check demo data, build and test every mart, publish, export, print the headlines
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo --state data/demo_state
@@ -37,6 +37,12 @@ export: .venv/core ## write the audiences of the published marts to exports/
 
 daily: build export ## what a scheduler runs every morning
 
+superset: .venv-superset/ready ## Superset with the lifecycle dashboard on the published file, on this machine only; PORT=8088
+	@.venv-superset/bin/python scripts/superset/start.py --port $(or $(PORT),8088)
+
+superset-check: .venv-superset/ready ## compare what Superset shows with the marts, number by number
+	@.venv-superset/bin/python scripts/superset/check.py
+
 test: .venv/dev .venv/validate data/demo ## lint and run every test
 	$(MAKE) lint
 	$(BIN)/python -m pytest -ra
@@ -49,7 +55,7 @@ lint: .venv/dev data/demo ## ruff and sqlfluff
 	LIFECYCLE_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests
 
 clean: ## remove everything that was made, but not your data
-	rm -rf .venv target logs exports published warehouse/*.duckdb data/demo data/demo_state
+	rm -rf .venv .venv-superset .superset target logs exports published warehouse/*.duckdb data/demo data/demo_state
 
 data/demo: | .venv/core
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo
@@ -65,6 +71,13 @@ data/demo: | .venv/core
 .venv/validate: requirements-validate.lock | .venv/core
 	@echo "Installing Great Expectations for the checks of raw data ..."
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
+	@touch $@
+
+# far from dbt's versions, so an environment of its own
+.venv-superset/ready: scripts/superset/requirements.lock
+	@echo "Installing Superset into .venv-superset (700 MB, some minutes) ..."
+	$(PYTHON) -m venv .venv-superset
+	.venv-superset/bin/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 
 .venv/dev: requirements-dev.lock requirements-data.lock | .venv/core
