@@ -113,7 +113,8 @@ def ask_duckdb(path):
     opens it with other settings in the same process."""
     with duckdb.connect(str(path), read_only=True) as connection:
         (month,) = connection.execute(LATEST_MONTH).fetchone()
-        queries = EXPECTED | {f"{FILTERED} {month}": EXPECTED[FILTERED].replace("where", f"where month_label = '{month}' and")}
+        filtered = EXPECTED[FILTERED].replace("where", f"where month_label = '{month}' and")
+        queries = EXPECTED | {f"{FILTERED} {month}": filtered}
         wanted = {}
         for name, sql in queries.items():
             cursor = connection.execute(sql)

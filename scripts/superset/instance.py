@@ -14,7 +14,10 @@ def published_file(path):
     """The published file as an absolute path; exit with 2 and a message if there is none."""
     published = Path(path or os.environ.get("LIFECYCLE_PUBLISHED", "published/customer_lifecycle.duckdb")).resolve()
     if not published.is_file():
-        sys.exit(f"superset: there is no published file {published} (LIFECYCLE_PUBLISHED); run `make demo` or `make build`")
+        print(
+            f"superset: there is no published file {published} (LIFECYCLE_PUBLISHED); run `make demo`", file=sys.stderr
+        )
+        sys.exit(2)
     return published
 
 

@@ -30,7 +30,8 @@ def prepare(home, published):
     """Bring the metadata database up to date, make the administrator once, and import the dashboard if it changed."""
     log = home / "setup.log"
     stamp = home / "imported"
-    wanted = hashlib.sha256(repr((sorted(instance.bundle(published).items()), lock())).encode()).hexdigest()
+    lock = (instance.HERE / "requirements.lock").read_text()
+    wanted = hashlib.sha256(repr((sorted(instance.bundle(published).items()), lock)).encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
     print("Preparing Superset's own database (about two minutes at the first start) ...", flush=True)
@@ -54,10 +55,6 @@ def prepare(home, published):
     stamp.write_text(wanted)
 
 
-def lock():
-    return (instance.HERE / "requirements.lock").read_text()
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--published", help="the published DuckDB file (LIFECYCLE_PUBLISHED)")
@@ -68,7 +65,8 @@ def main():
     home = options.home.resolve()
     instance.configure(home)
     prepare(home, published)
-    print(f"http://127.0.0.1:{options.port}/superset/dashboard/{instance.DASHBOARD_SLUG}/  (Ctrl-C ends it)", flush=True)
+    address = f"http://127.0.0.1:{options.port}/superset/dashboard/{instance.DASHBOARD_SLUG}/"
+    print(f"{address}  (Ctrl-C ends it)", flush=True)
     gunicorn = ["gunicorn", "--bind", f"127.0.0.1:{options.port}", "--threads", "8", "--log-level", "warning"]
     os.execv(sys.executable, [sys.executable, "-m", *gunicorn, "--timeout", "120", "superset.app:create_app()"])
 
