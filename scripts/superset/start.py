@@ -17,11 +17,10 @@ import instance
 
 
 def superset(log, *arguments):
-    """Run one of Superset's own commands; exit with 1 and the end of its log if it fails."""
+    """Run one of Superset's own commands; exit with 1 and the place of its log if it fails."""
+    command = [Path(sys.executable).with_name("superset"), *arguments]
     with log.open("a") as output:
-        done = subprocess.run(
-            [sys.executable, "-m", "flask", *arguments], stdout=output, stderr=subprocess.STDOUT, check=False
-        )
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT)
     if done.returncode:
         sys.exit(f"superset: `superset {' '.join(arguments)}` failed; {log} says why")
 
