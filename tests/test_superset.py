@@ -95,4 +95,5 @@ def test_superset_shows_the_marts_and_the_check_can_fail(tmp_path):
     assert different.returncode == 1
     lines = different.stdout.splitlines()[1:-1]
     assert len(lines) == len(load("charts")) + 1
-    assert [line for line in lines if not re.search(r"\d  DIFFERS in \d+: ", line)] == []
+    # a chart without rows, such as campaigns nobody has measured yet, has no number to alter
+    assert [line for line in lines if not re.search(r"  DIFFERS in \d+: | 0  equal$", line)] == []

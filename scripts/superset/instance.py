@@ -33,8 +33,8 @@ def configure(home):
     os.environ["FLASK_APP"] = "superset.app:create_app()"
 
 
-def bundle(published, kind="Dashboard"):
-    """The dashboard as {file name: YAML} in Superset's export format, its database being the file `published`."""
+def bundle(published):
+    """The dashboard as {file name: YAML} for ImportAssetsCommand, its database being the file `published`."""
     import yaml
 
     root = HERE / "dashboard"
@@ -43,7 +43,7 @@ def bundle(published, kind="Dashboard"):
     options = database["sqlalchemy_uri"].partition("?")[2]
     database["sqlalchemy_uri"] = f"duckdb:///{published}?{options}"
     files[DATABASE_FILE] = yaml.safe_dump(database)
-    files["metadata.yaml"] = yaml.safe_dump(yaml.safe_load(files["metadata.yaml"]) | {"type": kind})
+    files["metadata.yaml"] = yaml.safe_dump(yaml.safe_load(files["metadata.yaml"]) | {"type": "assets"})
     return files
 
 
@@ -53,4 +53,4 @@ def import_dashboard(published, user):
     from superset.commands.importers.v1.assets import ImportAssetsCommand
 
     g.user = user
-    ImportAssetsCommand(bundle(published, "assets")).run()
+    ImportAssetsCommand(bundle(published)).run()

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,17 @@ def prepare(home, published):
     stamp.write_text(wanted)
 
 
+def check_port(port):
+    """Exit with 2 if another program listens on the port: better now than after minutes of preparing."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            print(f"superset: port {port} is in use; choose another: make superset PORT=8089", file=sys.stderr)
+            sys.exit(2)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--published", help="the published DuckDB file (LIFECYCLE_PUBLISHED)")
@@ -61,6 +73,7 @@ def main():
     parser.add_argument("--port", type=int, default=8088)
     options = parser.parse_args()
     published = instance.published_file(options.published)
+    check_port(options.port)
     home = options.home.resolve()
     instance.configure(home)
     prepare(home, published)

@@ -17,6 +17,8 @@ TALISMAN_CONFIG["content_security_policy"] = {
     "style-src": ["'self'", "'unsafe-inline'"],
     "font-src": ["'self'", "data:"],
 }
+# the address and the password stay in sight
+LOG_LEVEL = "ERROR"
 SESSION_COOKIE_SAMESITE = "Strict"
 # every chart asks the published file again, so that a publish is seen at the next reload
 DATA_CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
