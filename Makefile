@@ -11,10 +11,10 @@ VALIDATE := $(BIN)/python scripts/validate_raw.py
 # a file of tests stays in one process, so that it builds its warehouse once
 PYTEST := $(BIN)/python -m pytest -ra -n 2 --dist loadfile
 
-.PHONY: help demo validate build export report daily test test-long lint clean
+.PHONY: help demo validate build export report daily superset superset-check test test-long lint clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/core .venv/validate ## make and check demo data, build and test every mart, publish, export, write the report, print the headlines
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo --state data/demo_state
@@ -43,6 +43,12 @@ report: .venv/core ## write the published marts as a page for people, and print 
 
 daily: build report export ## what a scheduler runs every morning
 
+superset: .venv-superset/ready ## Superset with the lifecycle dashboard on the published file, on this machine only; PORT=8088
+	@.venv-superset/bin/python scripts/superset/start.py --port $(or $(PORT),8088)
+
+superset-check: .venv-superset/ready ## compare what Superset shows with the marts, number by number
+	@.venv-superset/bin/python scripts/superset/check.py
+
 test: .venv/dev .venv/validate tests/report/node_modules data/demo ## lint and run every test
 	$(MAKE) lint
 	$(PYTEST)
@@ -55,7 +61,7 @@ lint: .venv/dev data/demo ## ruff and sqlfluff
 	LIFECYCLE_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests
 
 clean: ## remove everything that was made, but not your data
-	rm -rf .venv tests/report/node_modules target logs exports published warehouse/*.duckdb data/demo data/demo_state
+	rm -rf .venv .venv-superset .superset tests/report/node_modules target logs exports published warehouse/*.duckdb data/demo data/demo_state
 
 data/demo: | .venv/core
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo
@@ -71,6 +77,13 @@ data/demo: | .venv/core
 .venv/validate: requirements-validate.lock | .venv/core
 	@echo "Installing Great Expectations for the checks of raw data ..."
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
+	@touch $@
+
+# far from dbt's versions, so an environment of its own
+.venv-superset/ready: scripts/superset/requirements.lock
+	@echo "Installing Superset into .venv-superset (700 MB, some minutes) ..."
+	$(PYTHON) -m venv .venv-superset
+	.venv-superset/bin/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 
 .venv/dev: requirements-dev.lock requirements-data.lock | .venv/core
