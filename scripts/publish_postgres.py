@@ -27,6 +27,7 @@ from publish import Problem
 
 AGGREGATES = [
     "audience_summary",
+    "build_settings",
     "campaign_results",
     "cohort_retention",
     "cohort_retention_30d",
@@ -37,10 +38,12 @@ AGGREGATES = [
     "metric_benchmarks",
     "metric_health",
     "product_affinities",
+    "rejected_reasons",
     "return_curve",
     "rfm_cut_points",
     "rfm_grid",
     "rfm_transitions",
+    "source_tables",
     "stage_framework_counts",
     "stage_funnel",
     "stage_summary",
