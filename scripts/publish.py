@@ -21,20 +21,10 @@ from pathlib import Path
 
 import duckdb
 
+from common import Problem, quoted, sync
+
 STORAGE_VERSION = "v1.4.0"
 SCHEMAS = ("marts", "main", "temp", "system", "information_schema", "pg_catalog")  # a file's stem is its catalog
-
-
-class Problem(Exception):
-    """A problem the user can mend; `code` is the exit code."""
-
-    def __init__(self, code, message):
-        super().__init__(message)
-        self.code = code
-
-
-def quoted(text):
-    return "'" + str(text).replace("'", "''") + "'"
 
 
 @contextmanager
@@ -130,14 +120,6 @@ def swap_folder(folder, fresh):
             path.unlink()
         elif path not in (fresh, before):
             shutil.rmtree(path)
-
-
-def sync(path):
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def publish(warehouse, published, parquet=None):

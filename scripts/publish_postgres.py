@@ -23,7 +23,7 @@ from pathlib import Path
 
 import duckdb
 
-from publish import Problem
+from common import Problem
 
 AGGREGATES = [
     "audience_summary",

@@ -7,13 +7,7 @@ import duckdb
 import jinja2
 import yaml
 
-
-class Problem(Exception):
-    """A problem the user can mend; `code` is the exit code."""
-
-    def __init__(self, code, message):
-        super().__init__(message)
-        self.code = code
+from common import Problem
 
 
 class Returned(Exception):

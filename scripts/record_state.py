@@ -13,7 +13,8 @@ import os
 import sys
 from pathlib import Path
 
-from publish import Problem, connect_green, only_one, quoted, sync
+from common import Problem, quoted, sync
+from publish import connect_green, only_one
 
 COLUMNS = "as_of_date, audience, event, person_id, entered_on, is_holdout, holdout_share"
 

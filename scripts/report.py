@@ -19,6 +19,8 @@ import duckdb
 import jinja2
 from markupsafe import Markup
 
+from common import Problem, quoted, sync
+
 MONTHS = 24  # that charts go back before the latest one
 COHORTS, PERIODS = 24, 12  # of the heat map
 LOCATIONS, LISTED = 12, 40  # rows of the locations, and of every other list that can be long
@@ -87,18 +89,6 @@ QUERIES = {
     "sources": "from source_tables order by source, table_name",
     "rejected": "from rejected_reasons order by rejected_rows desc, source, table_name, reason",
 }
-
-
-class Problem(Exception):
-    """A problem the user can mend; `code` is the exit code."""
-
-    def __init__(self, code, message):
-        super().__init__(message)
-        self.code = code
-
-
-def quoted(text):
-    return "'" + str(text).replace("'", "''") + "'"
 
 
 def read(published):
@@ -536,14 +526,6 @@ def at(number):
 
 def path(points):
     return " ".join(f"{at(x)},{at(y)}" for x, y in points)
-
-
-def sync(place):
-    handle = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write(page, out):

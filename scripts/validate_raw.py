@@ -32,7 +32,7 @@ import jinja2
 import yaml
 
 import raw_files
-from raw_files import Problem
+from common import Problem, quoted
 
 PROJECT = Path(__file__).resolve().parents[1]
 MEMORY = "1GB"  # for DuckDB, which spills to disk beyond it; Python and Great Expectations take another 0.4 GB
@@ -95,10 +95,6 @@ PARAMETERS = {
     "values",
     "also_from",
 }
-
-
-def quoted(text):
-    return "'" + str(text).replace("'", "''") + "'"
 
 
 def as_list(value):
