@@ -50,11 +50,10 @@ judged_spells as (
     select
         *,
         order_number = 1 or coalesce(order_date = last_comeback_date, false) as is_fresh,
-        -- most orders of a loyal customer change nothing: sorting out those that surely do not spares sorting them again
+        -- surely in the stage of the order before: not worth sorting again. What this leaves in is merged below
         order_number not in (1, 2, {{ var('loyal_min_orders') }})
         and previous_ordered_at < ordered_at
         and days_since_previous_order <= at_risk_after_days
-        and coalesce(order_date > last_comeback_date, true)
         and coalesce(order_date - last_comeback_date != days_since_previous_order, true) as is_more_of_the_same
     from spells
 ),
