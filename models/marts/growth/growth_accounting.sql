@@ -7,13 +7,22 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
-person_months as (
+totals as (
     select
-        person_id,
         cast(date_trunc('month', order_date) as date) as month,
         count(*) as orders,
         sum(gross_amount) as revenue,
         sum(net_amount) as net_revenue
+    from orders
+    group by date_trunc('month', order_date)
+),
+
+-- no more than the neighbours need: there are about as many of these as orders
+person_months as (
+    select
+        person_id,
+        cast(date_trunc('month', order_date) as date) as month,
+        {{ money('sum(gross_amount)') }} as revenue
     from orders
     group by person_id, date_trunc('month', order_date)
 ),
@@ -33,9 +42,7 @@ judged as (
     select
         month,
         next_month,
-        orders,
         revenue,
-        net_revenue,
         revenue_before,
         month_before is null as is_new,
         coalesce({{ next_month('month_before') }} = month, false) as is_retained,
@@ -45,9 +52,9 @@ judged as (
 
 bounds as (
     select
-        min(person_months.month) as first_month,
+        min(totals.month) as first_month,
         max(as_of.as_of_date) as last_day
-    from person_months
+    from totals
     cross join as_of
 ),
 
@@ -64,9 +71,6 @@ present as (
         count_if(is_new) as new,
         count_if(is_retained) as retained,
         count_if(not is_new and not is_retained) as resurrected,
-        sum(orders) as orders,
-        sum(revenue) as revenue,
-        sum(net_revenue) as net_revenue,
         sum(case when is_new then revenue end) as revenue_new,
         sum(case when not is_new and not is_retained then revenue end) as revenue_resurrected,
         sum(case when is_retained then greatest(revenue - revenue_before, 0) end) as revenue_expansion,
@@ -87,18 +91,20 @@ gone as (
 
 filled as (
     select
-        {%- for column in ['active', 'new', 'retained', 'resurrected', 'orders'] %}
+        {%- for column in ['active', 'new', 'retained', 'resurrected'] %}
         cast(coalesce(present.{{ column }}, 0) as bigint) as {{ column }},
         {%- endfor %}
-        {%- for column in [
-            'revenue', 'net_revenue', 'revenue_new', 'revenue_resurrected', 'revenue_expansion', 'revenue_contraction',
-        ] %}
+        {%- for column in ['revenue_new', 'revenue_resurrected', 'revenue_expansion', 'revenue_contraction'] %}
         {{ money('coalesce(present.' ~ column ~ ', 0)') }} as {{ column }},
         {%- endfor %}
+        coalesce(totals.orders, 0) as orders,
+        {{ money('coalesce(totals.revenue, 0)') }} as revenue,
+        {{ money('coalesce(totals.net_revenue, 0)') }} as net_revenue,
         coalesce(gone.churned, 0) as churned,
         {{ money('coalesce(gone.revenue_churned, 0)') }} as revenue_churned,
         months.period_start as month
     from months
+    left join totals on months.period_start = totals.month
     left join present on months.period_start = present.month
     left join gone on months.period_start = gone.month
 ),

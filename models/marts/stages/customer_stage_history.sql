@@ -31,16 +31,13 @@ spells as (
         orders.ordered_at,
         orders.order_date,
         orders.order_number,
+        orders.days_since_previous_order,
+        lag(orders.ordered_at) over by_number as previous_ordered_at,
         lead(orders.ordered_at) over by_number as next_ordered_at,
         1 + sum(case when orders.days_since_previous_order > thresholds.lapsed_after_days then 1 else 0 end) over by_number
             as cycle_number,
-        orders.order_number = 1
-        or coalesce(
-            max(case when orders.days_since_previous_order > thresholds.lapsed_after_days then orders.order_date end)
-                over by_number
-            = orders.order_date,
-            false
-        ) as is_fresh,
+        max(case when orders.days_since_previous_order > thresholds.lapsed_after_days then orders.order_date end)
+            over by_number as last_comeback_date,
         thresholds.new_days,
         thresholds.at_risk_after_days,
         thresholds.lapsed_after_days
@@ -49,17 +46,28 @@ spells as (
     window by_number as (partition by orders.person_id order by orders.order_number)
 ),
 
+judged_spells as (
+    select
+        *,
+        order_number = 1 or coalesce(order_date = last_comeback_date, false) as is_fresh,
+        -- surely in the stage of the order before: not worth sorting again. What this leaves in is merged below
+        order_number not in (1, 2, {{ var('loyal_min_orders') }})
+        and previous_ordered_at < ordered_at
+        and days_since_previous_order <= at_risk_after_days
+        and coalesce(order_date - last_comeback_date != days_since_previous_order, true) as is_more_of_the_same
+    from spells
+),
+
 order_stages as (
     select
         person_id,
         ordered_at as entered_at,
         next_ordered_at,
         case when order_number = 1 then 'new' else 'reactivated' end as stage,
-        case when order_number = 1 then 'first_order' else 'order_after_lapse' end as rule,
         order_number,
         cycle_number,
         order_date
-    from spells
+    from judged_spells
     where is_fresh
 
     union all
@@ -76,17 +84,12 @@ order_stages as (
             when order_number >= 2 then 'repeat'
             else 'one_time'
         end as stage,
-        case
-            when order_number >= {{ var('loyal_min_orders') }} then 'loyal_min_orders_reached'
-            when order_number >= 2 then 'two_orders_or_more'
-            else 'one_order'
-        end as rule,
         order_number,
         cycle_number,
         order_date
-    from spells
+    from judged_spells
     -- no longer new on the very day that puts at risk
-    where not is_fresh or new_days < at_risk_after_days
+    where (not is_fresh or new_days < at_risk_after_days) and not is_more_of_the_same
 
     union all
 
@@ -95,11 +98,10 @@ order_stages as (
         cast({{ add_days('order_date', 'at_risk_after_days + 1') }} as timestamp) as entered_at,
         next_ordered_at,
         'at_risk' as stage,
-        'at_risk_after_days_passed' as rule,
         order_number,
         cycle_number,
         order_date
-    from spells
+    from judged_spells
 
     union all
 
@@ -108,11 +110,10 @@ order_stages as (
         cast({{ add_days('order_date', 'lapsed_after_days + 1') }} as timestamp) as entered_at,
         next_ordered_at,
         'lapsed' as stage,
-        'lapsed_after_days_passed' as rule,
         order_number,
         cycle_number,
         order_date
-    from spells
+    from judged_spells
 ),
 
 moments as (
@@ -132,7 +133,7 @@ moments as (
         person_id,
         entered_at,
         stage,
-        rule,
+        null as rule,
         order_number as orders_count,
         cycle_number,
         order_date as last_order_date
@@ -194,7 +195,18 @@ final as (
         changes.stage,
         changes.entered_at,
         changes.exited_at,
-        changes.rule,
+        coalesce(
+            changes.rule,
+            case changes.stage
+                when 'new' then 'first_order'
+                when 'reactivated' then 'order_after_lapse'
+                when 'one_time' then 'one_order'
+                when 'repeat' then 'two_orders_or_more'
+                when 'loyal' then 'loyal_min_orders_reached'
+                when 'at_risk' then 'at_risk_after_days_passed'
+                when 'lapsed' then 'lapsed_after_days_passed'
+            end
+        ) as rule,
         cast(changes.cycle_number as integer) as cycle_number,
         cast(changes.orders_count as bigint) as orders_count,
         cast(changes.entered_at as date) - changes.last_order_date as days_since_last_order,
