@@ -1,7 +1,7 @@
 {{ config(
     materialized='view', schema='audiences', contract={'enforced': false},
     meta={'audience': {
-        'purpose': 'Everybody whose last order is longer ago than lapsed_after_days',
+        'purpose': 'Everybody who has been away so long that few come back',
         'owner': 'crm',
         'campaign': 'CMP-08',
         'channels': ['email'],

@@ -1,7 +1,7 @@
 {{ config(
     materialized='view', schema='audiences', contract={'enforced': false},
     meta={'audience': {
-        'purpose': 'Remind people who have done nothing for active_days',
+        'purpose': 'Remind people who have not been active lately',
         'owner': 'crm',
         'campaign': none,
         'channels': ['email', 'push'],
