@@ -124,7 +124,7 @@
         "drop table if exists reject_errors", "drop table if exists reject_scans",
         "create table " ~ relation ~ " as " ~ select,
         "insert into raw.unreadable_lines select distinct on (line) " ~ sql_text(table.source_name) ~ ", " ~ sql_text(table.name)
-            ~ ", line, 'line ' || line || ': ' || lower(cast(error_type as varchar)), csv_line from reject_errors order by line, error_type",
+            ~ ", line, 'line: ' || lower(cast(error_type as varchar)), csv_line from reject_errors order by line, error_type",
     ]) }}
 {% endmacro %}
 

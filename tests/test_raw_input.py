@@ -83,7 +83,7 @@ def rejected(warehouse):
     )
 
 
-MARTS = ("+customers", "+rejected_rows")
+MARTS = ("+customers", "+rejected_rows", "+source_tables", "+rejected_reasons")
 PLAIN = [("a", datetime(2024, 1, 1), Decimal("10.0000")), ("a", datetime(2024, 2, 1, 23, 59, 59), Decimal("2.3400"))]
 PLAIN_LINES = ["a,2024-01-01,10.00", "a,2024-02-01 23:59:59,2.34"]
 
@@ -201,14 +201,26 @@ def test_nothing_is_lost_of_a_damaged_file(read):
         ("amount: missing",),
         ("amount: not a decimal(18, 4)",),
         ("amount: not a decimal(18, 4)",),
-        ("line 6: missing columns",),
-        ("line 7: too many columns",),
-        ("line 8: unquoted value",),
+        ("line: missing columns",),
+        ("line: too many columns",),
+        ("line: unquoted value",),
         ("ordered_at: not a timestamp",),
         ("ordered_at: not a timestamp",),
     ]
+    lines_at = "select row_key from intermediate.rejected_rows where reason like 'line: %' order by 1"
+    assert warehouse.rows(lines_at) == [("line 6",), ("line 7",), ("line 8",)]
+    counts = "select raw_rows, staged_rows, duplicate_rows, rejected_rows, latest_at, days_behind from marts.source_tables"
+    assert warehouse.row(counts) == (9, 1, 0, 8, datetime(2024, 1, 1), 181)
+    assert dict(warehouse.rows("select reason, rejected_rows from marts.rejected_reasons"))["ordered_at: not a timestamp"] == 2
     raw = {row[0] for row in warehouse.rows("select raw_row from intermediate.rejected_rows")}
     assert all(any(line.split(",")[0] in row for row in raw) for line in lines[1:])
+
+
+def test_freshness_is_that_of_the_latest_row_up_to_as_of_date(read):
+    lines = ["a,2024-06-29 12:00,1", "a,2024-06-29 23:59:59.999999,1", "a,2024-07-01,1", "a,2099-01-01,1", "a,x,1"]
+    warehouse = read({"orders.csv": HEADER + "\n".join(lines) + "\n"}, select=MARTS)
+    fresh = "select latest_at, days_behind, rejected_share from marts.source_tables"
+    assert warehouse.row(fresh) == (datetime(2024, 6, 29, 23, 59, 59, 999999), 1, 0.2)
 
 
 def test_the_original_spelling_of_online_retail_is_read(read):

@@ -1,0 +1,71 @@
+with as_of as (
+    select * from {{ ref('int_as_of') }}
+),
+
+unreadable_lines as (
+    select * from {{ source('raw_files', 'unreadable_lines') }}
+),
+
+tables as (
+    {%- for system, names in raw_table_names().items() if system in var('sources') %}
+    {%- set last_system = loop.last %}
+    {%- for name in names %}
+    {%- set occurred_at = event_time(system, name, 'judged') %}
+    select
+        '{{ system }}' as source,
+        '{{ name }}' as table_name,
+        cast(count_if(judged.row_status = 'staged') as bigint) as staged_rows,
+        cast(count_if(judged.row_status = 'duplicate') as bigint) as duplicate_rows,
+        cast(count_if(judged.row_status = 'rejected') as bigint) as rejected_rows,
+        -- a stray row from the future makes nothing look fresh
+        max(case when judged.row_status = 'staged' and {{ occurred_at }} < as_of.as_of_end then {{ occurred_at }} end)
+            as latest_at
+    from {{ ref('base_' ~ system ~ '__' ~ name) }} as judged
+    cross join as_of
+    {% if not (loop.last and last_system) %}
+    union all
+    {% endif %}
+    {%- endfor %}
+    {%- endfor %}
+),
+
+lines as (
+    select
+        source,
+        table_name,
+        count(*) as unreadable_lines
+    from unreadable_lines
+    group by source, table_name
+),
+
+with_lines as (
+    select
+        tables.source,
+        tables.table_name,
+        tables.staged_rows,
+        tables.duplicate_rows,
+        tables.rejected_rows + coalesce(lines.unreadable_lines, 0) as rejected_rows,
+        tables.latest_at
+    from tables
+    left join lines on tables.source = lines.source and tables.table_name = lines.table_name
+),
+
+final as (
+    select
+        with_lines.source,
+        with_lines.table_name,
+        with_lines.staged_rows + with_lines.duplicate_rows + with_lines.rejected_rows as raw_rows,
+        with_lines.staged_rows,
+        with_lines.duplicate_rows,
+        with_lines.rejected_rows,
+        {{ ratio(
+            'with_lines.rejected_rows',
+            'with_lines.staged_rows + with_lines.duplicate_rows + with_lines.rejected_rows'
+        ) }} as rejected_share,
+        with_lines.latest_at,
+        as_of.as_of_date - cast(with_lines.latest_at as date) as days_behind
+    from with_lines
+    cross join as_of
+)
+
+select * from final
