@@ -9,7 +9,7 @@ export LIFECYCLE_STATE ?= $(if $(filter data/demo,$(LIFECYCLE_RAW)),data/demo_st
 
 VALIDATE := $(BIN)/python scripts/validate_raw.py
 
-.PHONY: help demo validate build export daily test test-long lint clean
+.PHONY: help demo validate build export daily docs metrics test test-long lint clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,11 +37,19 @@ export: .venv/core ## write the audiences of the published marts to exports/
 
 daily: build export ## what a scheduler runs every morning
 
-test: .venv/dev .venv/validate data/demo ## lint and run every test
+docs: .venv/core ## write the documentation of every model, column and metric as one page, and print where it is
+	@$(BIN)/dbt --quiet docs generate --static
+	@echo target/static_index.html
+
+metrics: .venv/metrics ## list the metrics that `mf query` answers (installs MetricFlow)
+	@$(BIN)/dbt --quiet parse
+	@$(BIN)/mf list metrics
+
+test: .venv/dev .venv/validate .venv/metrics data/demo ## lint and run every test
 	$(MAKE) lint
 	$(BIN)/python -m pytest -ra
 
-test-long: .venv/dev .venv/validate data/demo ## the long fuzzing, too
+test-long: .venv/dev .venv/validate .venv/metrics data/demo ## the long fuzzing, too
 	TEST_LONG=1 $(BIN)/python -m pytest -ra
 
 lint: .venv/dev data/demo ## ruff and sqlfluff
@@ -64,6 +72,11 @@ data/demo: | .venv/core
 # an extra of its own, as it is larger than everything else together; `make build` goes on without it and says so
 .venv/validate: requirements-validate.lock | .venv/core
 	@echo "Installing Great Expectations for the checks of raw data ..."
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
+	@touch $@
+
+.venv/metrics: requirements-metrics.lock | .venv/core
+	@echo "Installing MetricFlow for metrics by name ..."
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 

@@ -24,17 +24,25 @@ if importlib.util.find_spec("dbt_metricflow") is None:
 AS_OF = "2026-06-17"
 VARIABLES = {"as_of_date": AS_OF, "business_time_zone": "Europe/Berlin"}
 
-STOCKS = ["users", "customers", "repeat_customers", "loyal_customers", "active_users", "passive_users", "referred_users"]
+STOCKS = [
+    "users",
+    "customers",
+    "repeat_customers",
+    "loyal_customers",
+    "active_users",
+    "passive_users",
+    "referred_users",
+]
 RATES = ["user_activation_rate", "repeat_customer_rate", "loyal_customer_rate", "active_share", "referred_share"]
 FLOWS = ["new", "retained", "resurrected", "churned"]
 # starting MetricFlow takes longer than its queries: one process asks them all, by the command's own arguments
 ASK = """
 import json, sys
 from dbt_metricflow.cli.cli_configuration import CLIConfiguration
-from dbt_metricflow.cli.main import cli
+from dbt_metricflow.cli.main import query
 shared = CLIConfiguration()
 for arguments in json.loads(sys.argv[1]):
-    cli.main(["query", *arguments], obj=shared, standalone_mode=False)
+    query.main(arguments, obj=shared, standalone_mode=False)
 """
 
 
@@ -68,10 +76,9 @@ def answers(built, metrics):
     project, warehouse = built
     everything = sorted(metrics)
     timed = sorted(metrics - {"stage_people"})
-    people = sorted(name for name in metrics if name.startswith("current_")) + [
-        "value_to_date", "expected_value", "historic_customer_value", "customer_lifetime_value",
-        "orders", "gross_revenue", "net_revenue", "average_order_value", "ordering_customers",
-    ]  # fmt: skip
+    people = [name for name in everything if name.startswith("current_")]
+    people += ["value_to_date", "expected_value", "historic_customer_value", "customer_lifetime_value"]
+    people += ["orders", "gross_revenue", "net_revenue", "average_order_value", "ordering_customers"]
     questions = {
         "total": (everything, []),
         "month": (timed, ["metric_time__month"]),
@@ -270,7 +277,9 @@ def test_every_metric_in_total(answers, rows, marts, metrics):
     )
     assert set(expected) == metrics, "every metric is checked"
     check(answers["total"], {(): expected})
-    for metric, value in marts.rows("select metric, value from marts.metric_health where metric like '%rate' or metric like '%share'"):
+    for metric, value in marts.rows(
+        "select metric, value from marts.metric_health where metric like '%rate' or metric like '%share'"
+    ):
         assert same(answers["total"][()][metric], value)
     today = {name.removeprefix("current_"): name for name in metrics if name.startswith("current_")}
     assert len(today) == 9
@@ -296,7 +305,11 @@ def test_every_metric_by_month(answers, rows):
         answered = answers["month"][(month_of(row["month"]),)]
         assert same(answered["retention_rate"], row["retention_rate"])
         assert same(answered["quick_ratio"], row["quick_ratio"])
-        known = [order for order in rows["orders"] if order["person_id"] and f"{order['order_date']:%Y-%m}" == row["month_label"]]
+        known = [
+            order
+            for order in rows["orders"]
+            if order["person_id"] and f"{order['order_date']:%Y-%m}" == row["month_label"]
+        ]
         assert sum(order["gross_amount"] for order in known) == row["revenue"]
         assert answered["ordering_customers"] == str(row["active"])
     complete = {(month_of(row["month"]), str(row["is_complete"])) for row in rows["growth_accounting"]}
@@ -346,17 +359,22 @@ def test_orders_by_channel(answers, rows):
 
 def test_stages_through_time(answers, rows, marts):
     groups = grouped(rows["stage_transitions"], lambda row: (month_of(row["month"]), row["to_stage"]))
-    check(answers["stage through time"], {g: {"stage_people": sum(r["people"] for r in of)} for g, of in groups.items()})
+    check(
+        answers["stage through time"], {g: {"stage_people": sum(r["people"] for r in of)} for g, of in groups.items()}
+    )
     last = f"{AS_OF[:7]}-01 00:00:00"
     for stage, people in marts.rows("select stage, people from marts.stage_summary"):
         assert same(answers["stage through time"][(last, stage)]["stage_people"], people)
 
 
 def test_cohorts_cell_by_cell(answers, rows):
-    cells = {(r["cohort"], str(r["period_index"])): {"cohort_retention": r["retention"]} for r in rows["cohort_retention"]}
+    cells = {
+        (r["cohort"], str(r["period_index"])): {"cohort_retention": r["retention"]} for r in rows["cohort_retention"]
+    }
     check(answers["cohort"], cells)
     windows = {
-        (r["cohort"], str(r["window_index"])): {"cohort_retention_30d": r["retention"]} for r in rows["cohort_retention_30d"]
+        (r["cohort"], str(r["window_index"])): {"cohort_retention_30d": r["retention"]}
+        for r in rows["cohort_retention_30d"]
     }
     assert any(row["cohort_retention_30d"] is None for row in windows.values()), "a window that is over for nobody"
     check(answers["window"], windows)
