@@ -41,9 +41,8 @@ docs: .venv/core ## write the documentation of every model, column and metric as
 	@$(BIN)/dbt --quiet docs generate --static
 	@echo target/static_index.html
 
-metrics: .venv/metrics ## list the metrics that `mf query` answers (installs MetricFlow)
-	@$(BIN)/dbt --quiet parse
-	@$(BIN)/mf list metrics
+metrics: .venv/metrics ## list the metrics that `scripts/mf query` answers on the published marts (installs MetricFlow)
+	@scripts/mf list metrics
 
 test: .venv/dev .venv/validate .venv/metrics data/demo ## lint and run every test
 	$(MAKE) lint

@@ -48,17 +48,18 @@ for arguments in json.loads(sys.argv[1]):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The demo, built without tests, and the folder that `mf` takes for the project."""
+    """What the metrics rest on, built from the demo without tests, and the folder that `mf` takes for the project."""
     folder = tmp_path_factory.mktemp("metrics")
     raw, warehouse = folder / "raw", folder / "lifecycle.duckdb"
     generate = [sys.executable, PROJECT / "scripts/generate_demo_data.py", "--as-of", AS_OF, "--out", raw]
     subprocess.run(generate, check=True, capture_output=True)
     no_tests = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
-    dbt("build", *no_tests, raw=raw, warehouse=warehouse, variables=VARIABLES)
+    select = ["--select", "+semantic_model:*", "+metric_health", "+stage_summary"]
+    dbt("build", *select, *no_tests, raw=raw, warehouse=warehouse, variables=VARIABLES)
     project = folder / "project"
     project.mkdir()
-    for name in ("dbt_project.yml", "profiles.yml"):
-        (project / name).symlink_to(PROJECT / name)
+    (project / "dbt_project.yml").symlink_to(PROJECT / "dbt_project.yml")
+    (project / "profiles.yml").symlink_to(PROJECT / "scripts/metrics/profiles.yml")
     (project / "target").symlink_to(warehouse.with_suffix(".target"))
     return project, warehouse
 
@@ -71,7 +72,15 @@ def metrics(built):
 
 
 @pytest.fixture(scope="module")
-def answers(built, metrics):
+def marts(built):
+    """The built marts; open while MetricFlow asks, as a BI tool may have them."""
+    warehouse = Warehouse(built[1])
+    yield warehouse
+    warehouse.connection.close()
+
+
+@pytest.fixture(scope="module")
+def answers(built, marts, metrics):
     """What MetricFlow answers: per question the rows, by what they are grouped by."""
     project, warehouse = built
     everything = sorted(metrics)
@@ -103,6 +112,7 @@ def answers(built, metrics):
         env=os.environ
         | {
             "LIFECYCLE_WAREHOUSE": str(warehouse),
+            "LIFECYCLE_PUBLISHED": str(warehouse),
             "DBT_TARGET_PATH": str(project / "target"),
             "DBT_LOG_PATH": str(project / "logs"),
         },
@@ -117,14 +127,6 @@ def answers(built, metrics):
         read[name] = {tuple(row.pop(key) for key in by): row for row in rows}
         assert len(read[name]) == len(rows), "one row per group"
     return read
-
-
-@pytest.fixture(scope="module")
-def marts(built, answers):
-    """The built marts; opened after MetricFlow is done, as DuckDB lets no second process in."""
-    warehouse = Warehouse(built[1])
-    yield warehouse
-    warehouse.connection.close()
 
 
 def ratio(numerator, denominator):
@@ -378,3 +380,10 @@ def test_cohorts_cell_by_cell(answers, rows):
     }
     assert any(row["cohort_retention_30d"] is None for row in windows.values()), "a window that is over for nobody"
     check(answers["window"], windows)
+
+
+def test_the_command_says_what_is_missing(tmp_path):
+    environment = os.environ | {"LIFECYCLE_PUBLISHED": str(tmp_path / "nothing.duckdb")}
+    done = subprocess.run([PROJECT / "scripts/mf", "query"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("mf: there is no ") and done.stderr.count("\n") == 1
