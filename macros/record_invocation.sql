@@ -1,13 +1,27 @@
 {#-
-  The warehouse remembers whether its last run was green: scripts/publish.py copies marts only then. The row is
-  written as unfinished at the start, so that a killed run is not green either.
+  The warehouse remembers whether its last run was green, and whether it built everything: scripts/publish.py copies marts
+  only then. The row is written as unfinished at the start, so that a killed run is not green either.
 -#}
 {% macro start_invocation() %}
     {%- do run_query("create schema if not exists audit") -%}
-    {%- do run_query("create table if not exists audit.invocations (invocation_id varchar, command varchar, started_at timestamp, is_green boolean)") -%}
+    {%- do run_query("create table if not exists audit.invocations (invocation_id varchar, command varchar, started_at timestamp, is_green boolean, is_whole boolean)") -%}
+    {%- do run_query("alter table audit.invocations add column if not exists is_whole boolean") -%}
     {%- if flags.WHICH in ['build', 'run', 'seed', 'test'] -%}
-        {%- do run_query("insert into audit.invocations values ('" ~ invocation_id ~ "', '" ~ flags.WHICH ~ "', '" ~ run_started_at.strftime('%Y-%m-%d %H:%M:%S') ~ "', null)") -%}
+        {%- set partly = ' --empty' if invocation_args_dict.get('empty') else ' --sample' if invocation_args_dict.get('sample') else '' -%}
+        {%- do run_query("insert into audit.invocations values ('" ~ invocation_id ~ "', '" ~ flags.WHICH ~ partly ~ "', '" ~ run_started_at.strftime('%Y-%m-%d %H:%M:%S') ~ "', null, " ~ is_whole_build() ~ ")") -%}
     {%- endif -%}
+{% endmacro %}
+
+{#- Did this command build and test all of it? Unit tests may be left out: they say nothing of these data. -#}
+{% macro is_whole_build() %}
+    {%- set chosen = [] -%}
+    {%- for option in ['select', 'exclude', 'selector', 'resource_types'] if invocation_args_dict.get(option) -%}
+        {%- do chosen.append(option) -%}
+    {%- endfor -%}
+    {%- for type in invocation_args_dict.get('exclude_resource_types') or [] if type | string != 'unit_test' -%}
+        {%- do chosen.append(type) -%}
+    {%- endfor -%}
+    {{ return(flags.WHICH == 'build' and not chosen and not invocation_args_dict.get('empty') and not invocation_args_dict.get('sample')) }}
 {% endmacro %}
 
 {% macro record_invocation(results) %}

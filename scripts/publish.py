@@ -1,8 +1,11 @@
-"""Copy the marts of a green build into a fresh DuckDB file and swap it in.
+"""Copy the marts of a green build into a fresh DuckDB file, and on request into a Parquet folder, and swap them in.
 
-BI tools and exporters read that file and never the one dbt writes: a reader there would stop a build, and a build would
+BI tools and exporters read those and never the file that dbt writes: a reader there would stop a build, and a build would
 stop the reader. An open reader keeps the old file until it reconnects. The file has a storage version that DuckDB 1.4
-and later can read.
+and later can read, and the descriptions of tables and columns as comments.
+
+The Parquet folder, one <mart>.parquet each, is a link to a hidden folder beside it that no later run changes; the one
+before stays until the next run, so that whoever has just listed it can read on.
 
 Exit codes: 0 published, 1 unexpected, 2 usage, 3 the last dbt run was not a green build, 75 busy: try again.
 """
@@ -10,13 +13,16 @@ Exit codes: 0 published, 1 unexpected, 2 usage, 3 the last dbt run was not a gre
 import argparse
 import fcntl
 import os
+import shutil
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 STORAGE_VERSION = "v1.4.0"
+SCHEMAS = ("marts", "main", "temp", "system", "information_schema", "pg_catalog")  # a file's stem is its catalog
 
 
 class Problem(Exception):
@@ -57,36 +63,73 @@ def connect_green(warehouse):
 
 
 def check_green(connection):
-    """Raise unless the last dbt run built (or tested) everything without an error or a failed test."""
+    """Raise unless everything was built and tested green, and whatever ran since then was green and tested, too."""
     try:
-        last = connection.execute(
-            "select command, is_green from warehouse.audit.invocations order by started_at desc, rowid desc"
-        ).fetchone()
-    except duckdb.CatalogException:
-        last = None
-    if last is None:
-        raise Problem(3, "this warehouse has never been built; run `dbt build`")
-    command, is_green = last
-    if not is_green:
-        raise Problem(3, f"the last `dbt {command}` did not end green; the published marts stay as they are")
-    if command not in ("build", "test"):
-        raise Problem(3, f"the last command was `dbt {command}`, which tests nothing; run `dbt build`")
+        runs = connection.execute(
+            "select command, is_green, is_whole from warehouse.audit.invocations order by started_at desc, rowid desc"
+        ).fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        runs = []
+    for command, is_green, is_whole in runs:
+        if not is_green:
+            raise Problem(3, f"`dbt {command}` did not end green; the published marts stay as they are until a whole `dbt build` does")
+        if is_whole:
+            return
+        if command not in ("build", "test"):
+            raise Problem(3, f"since the last whole build there was a `dbt {command}`, which does not test the marts; run `dbt build`")
+    raise Problem(3, "this warehouse has never been built as a whole; run `dbt build`")
 
 
 def copy_marts(connection, target):
-    """Copy every table of the schema marts into a new file and return their names."""
+    """Copy every table of the schema marts, with its comments, into a new file and return their names."""
     connection.execute(f"attach {quoted(target)} as published (storage_version {quoted(STORAGE_VERSION)})")
     connection.execute("create schema published.marts")
     tables = connection.execute(
-        "select table_name from information_schema.tables "
-        "where table_catalog = 'warehouse' and table_schema = 'marts' order by table_name"
+        "select table_name from duckdb_tables() where database_name = 'warehouse' and schema_name = 'marts' order by table_name"
     ).fetchall()
     for number, (table,) in enumerate(tables, start=1):
         print(f"[{number}/{len(tables)}] {table}", flush=True)
         connection.execute(f'create table published.marts."{table}" as from warehouse.marts."{table}"')
+    comments = connection.execute("""
+        select 'table published.marts."' || table_name || '"', comment from duckdb_tables()
+        where database_name = 'warehouse' and schema_name = 'marts' and comment is not null
+        union all
+        select 'column published.marts."' || table_name || '"."' || column_name || '"', comment from duckdb_columns()
+        where database_name = 'warehouse' and schema_name = 'marts' and comment is not null""").fetchall()
+    for thing, comment in comments:
+        connection.execute(f"comment on {thing} is {quoted(comment)}")
     connection.execute("checkpoint published")
-    connection.execute("detach published")
     return [table for (table,) in tables]
+
+
+def write_parquet(connection, tables, folder):
+    """Write the published tables into a new hidden folder beside `folder` and return it; nobody reads it yet."""
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    for table in tables:
+        path = fresh / f"{table}.parquet"
+        connection.execute(f'copy published.marts."{table}" to {quoted(path)} (format parquet)')
+        sync(path)
+    if folder.exists():  # as with the file: whoever opened the earlier one to others means this one, too
+        mode = folder.stat().st_mode & 0o777
+        for path in fresh.iterdir():
+            os.chmod(path, mode & 0o666)
+        os.chmod(fresh, mode)
+    sync(fresh)
+    return fresh
+
+
+def swap_folder(folder, fresh):
+    """Make the link `folder` name the folder `fresh`, and remove all but that and the one before."""
+    before = folder.resolve()
+    link = fresh.with_name(fresh.name + ".link")
+    os.symlink(fresh.name, link)
+    os.replace(link, folder)
+    sync(folder.parent)
+    for path in folder.parent.glob(f".{folder.name}.*"):
+        if path.is_symlink():
+            path.unlink()
+        elif path not in (fresh, before):
+            shutil.rmtree(path)
 
 
 def sync(path):
@@ -97,13 +140,19 @@ def sync(path):
         os.close(handle)
 
 
-def publish(warehouse, published):
-    """Publish the marts of `warehouse` as the file `published`; raise Problem if that must not or cannot be done."""
+def publish(warehouse, published, parquet=None):
+    """Publish the marts of `warehouse` as the file `published`, and as the folder `parquet` if one is given.
+
+    Raise Problem if that must not or cannot be done; what was published before then stays as it is.
+    """
     if not warehouse.exists():
         raise Problem(2, f"there is no warehouse {warehouse} (LIFECYCLE_WAREHOUSE); run `dbt build`")
-    if published.stem in ("marts", "main") or "." in published.stem:
+    if published.stem in SCHEMAS or "." in published.stem:
         raise Problem(2, f"{published.name}: DuckDB cannot tell such a file from a schema; rename LIFECYCLE_PUBLISHED")
-    published.parent.mkdir(parents=True, exist_ok=True)
+    if parquet and parquet.exists() and not parquet.is_symlink():
+        raise Problem(2, f"{parquet} was not made by this program, which would replace it; name another --parquet")
+    for path in filter(None, (published, parquet)):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with only_one(published.parent, "publish"):
         partial = published.with_name(f".{published.name}.partial")
         for leftover in (partial, partial.with_name(partial.name + ".wal")):
@@ -114,13 +163,18 @@ def publish(warehouse, published):
         connection = connect_green(warehouse)
         try:
             tables = copy_marts(connection, partial)
+            fresh = write_parquet(connection, tables, parquet) if parquet else None
         finally:
             connection.close()
         os.chmod(partial, mode)
         sync(partial)
         os.replace(partial, published)
         sync(published.parent)
+        if parquet:
+            swap_folder(parquet, fresh)
     print(f"published {len(tables)} marts as {published} ({published.stat().st_size / 1e6:.1f} MB)")
+    if parquet:
+        print(f"published {len(tables)} marts as {parquet}/*.parquet")
 
 
 def main(arguments=None):
@@ -133,9 +187,10 @@ def main(arguments=None):
         type=Path,
         default=os.environ.get("LIFECYCLE_PUBLISHED", "published/customer_lifecycle.duckdb"),
     )
+    parser.add_argument("--parquet", type=Path, metavar="FOLDER", help="also as one Parquet file per mart, in this folder")
     options = parser.parse_args(arguments)
     try:
-        publish(options.warehouse, options.published)
+        publish(options.warehouse, options.published, options.parquet)
     except Problem as problem:
         print(f"publish: {problem}", file=sys.stderr)
         return problem.code

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support import Warehouse, dbt
+from support import DEMO, Warehouse, dbt, script
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +25,23 @@ def build(tmp_path_factory):
     yield run
     for warehouse in opened:
         warehouse.connection.close()
+
+
+@pytest.fixture(scope="session")
+def demo_raw(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "raw"
+    done = script("generate_demo_data.py", "--as-of", DEMO["as_of_date"], "--out", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_warehouse(demo_raw, tmp_path_factory):
+    """A green build of everything on the demo data, unit tests included."""
+    path = tmp_path_factory.mktemp("demo_warehouse") / "lifecycle.duckdb"
+    done = dbt("build", raw=demo_raw, warehouse=path, variables=DEMO)
+    assert "WARN" not in done.stdout.replace("WARN=0", ""), "dbt warns of something"
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared" / "data"
+DEMO = {"as_of_date": "2026-06-30", "business_time_zone": "Europe/Berlin"}
+NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 
 def dbt(*arguments, raw, warehouse, variables=None, check=True, **environment):
@@ -36,6 +38,33 @@ def dbt(*arguments, raw, warehouse, variables=None, check=True, **environment):
     if check and done.returncode:
         pytest.fail(f"dbt {' '.join(arguments)} failed:\n{done.stdout[-4000:]}")
     return done
+
+
+def script(name, *arguments, **environment):
+    """Run one of scripts/ in a process of its own and return the finished process."""
+    return subprocess.run(
+        [sys.executable, PROJECT / "scripts" / name, *map(str, arguments)],
+        env=os.environ | {key: str(value) for key, value in environment.items()},
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+    )
+
+
+def checksums(path):
+    """A checksum of every mart of a DuckDB file that depends on its rows and not on their order."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        tables = connection.execute(
+            "select table_name from information_schema.tables where table_schema = 'marts' order by 1"
+        ).fetchall()
+        return {table: checksum(connection, f"marts.{table}") for (table,) in tables}
+
+
+def checksum(connection, relation):
+    return connection.execute(
+        f"select count(*), md5(string_agg(row_text, '|' order by row_text)) "
+        f"from (select cast(mart as varchar) as row_text from {relation} as mart)"
+    ).fetchone()
 
 
 class Warehouse:

@@ -3,20 +3,15 @@
 import itertools
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
 from datetime import date, timedelta
 
 import duckdb
 import pytest
 
-from support import PROJECT, Warehouse, dbt
+from support import DEMO, NO_UNIT_TESTS, PROJECT, Warehouse, dbt, script
 
-AS_OF = date(2026, 6, 30)
-VARIABLES = {"as_of_date": str(AS_OF), "business_time_zone": "Europe/Berlin"}
-NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+AS_OF = date.fromisoformat(DEMO["as_of_date"])
 PLANTED_EFFECT = 0.15  # generate_demo_data.py: 15 in 100 of the treated order once more
 BIG_SPENDERS = """{{ config(
     materialized='view', schema='audiences', contract={'enforced': false},
@@ -90,16 +85,6 @@ def check_rules(marts, as_of):
     return sizes
 
 
-def script(name, *arguments, **environment):
-    return subprocess.run(
-        [sys.executable, PROJECT / "scripts" / name, *map(str, arguments)],
-        env=os.environ | {key: str(value) for key, value in environment.items()},
-        capture_output=True,
-        text=True,
-        cwd=PROJECT,
-    )
-
-
 def record(warehouse, state):
     return script("record_state.py", "--warehouse", warehouse, "--state", state)
 
@@ -132,7 +117,7 @@ def built(demo, tmp_path_factory):
         *NO_UNIT_TESTS,
         raw=demo / "raw",
         warehouse=path,
-        variables=VARIABLES,
+        variables=DEMO,
         LIFECYCLE_STATE=str(demo / "state"),
     )
     done = record(path, demo / "state")
@@ -265,7 +250,7 @@ def test_nothing_draws_an_assignment_again(demo, built, marts, tmp_path):
         *("build", *options, "+audience_summary"),
         raw=shuffled,
         warehouse=path,
-        variables=VARIABLES | {"holdout_salt": "another"},
+        variables=DEMO | {"holdout_salt": "another"},
         LIFECYCLE_STATE=str(demo / "state"),
     )
     query = "select audience, person_id, is_holdout, entered_on from marts.audience_members"
@@ -305,10 +290,10 @@ def test_two_people_who_turn_out_to_be_one_keep_the_earliest_assignment(tmp_path
         )
     path = tmp_path / "lifecycle.duckdb"
     dbt(
-        *("build", "--exclude-resource-type", "unit_test", "test", "--select", "+audience_members"),
+        *("build", *NO_UNIT_TESTS, "test", "--select", "+audience_members"),
         raw=raw,
         warehouse=path,
-        variables=VARIABLES | {"sources": ["shop"], "as_of_date": "2024-06-30"},
+        variables=DEMO | {"sources": ["shop"], "as_of_date": "2024-06-30"},
         LIFECYCLE_STATE=str(state.parent),
     )
     found = Warehouse(path).rows(
@@ -330,7 +315,7 @@ def test_adding_a_file_is_adding_an_audience(demo, built, tmp_path):
         *("--select", "big_spenders", "int_audiences+"),
         raw=demo / "raw",
         warehouse=warehouse,
-        variables=VARIABLES,
+        variables=DEMO,
         LIFECYCLE_STATE=str(state),
     )
     marts = Warehouse(warehouse)
@@ -376,7 +361,7 @@ def test_a_wrong_audience_says_so_in_one_line_before_anything_is_built(demo, tmp
         assert this in BIG_SPENDERS
         (project / f"models/marts/audiences/{name}.sql").write_text(BIG_SPENDERS.replace(this, that))
     done = dbt(
-        "run", "--project-dir", str(project), raw=demo / "raw", warehouse=warehouse, variables=VARIABLES, check=False
+        "run", "--project-dir", str(project), raw=demo / "raw", warehouse=warehouse, variables=DEMO, check=False
     )
     assert done.returncode
     for name, (_, _, message) in WRONG.items():

@@ -2,8 +2,6 @@
 
 import csv
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from datetime import date
 from decimal import Decimal
@@ -11,9 +9,9 @@ from decimal import Decimal
 import pytest
 
 import oracle
-from support import PROJECT, Warehouse, dbt
+from support import DEMO, NO_UNIT_TESTS, PROJECT, Warehouse, dbt
 
-AS_OF = date(2026, 6, 30)
+AS_OF = date.fromisoformat(DEMO["as_of_date"])
 MODELS = ["+path:models/marts/campaigns", "+path:models/marts/audiences", "+lifecycle_metrics"]
 PLACEHOLDER = re.compile(r"\{(\w+)\|([^{}|]+)\}")
 
@@ -23,32 +21,9 @@ def seed(name):
         return list(csv.DictReader(file))
 
 
-def campaign_build(raw, folder, **variables):
-    path = folder / "lifecycle.duckdb"
-    dbt(
-        "build",
-        "--exclude-resource-type",
-        "unit_test",
-        "--indirect-selection",
-        "cautious",
-        "--select",
-        *MODELS,
-        raw=raw,
-        warehouse=path,
-        variables={"as_of_date": str(AS_OF)} | variables,
-    )
-    return Warehouse(path)
-
-
 @pytest.fixture(scope="module")
-def marts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("campaigns")
-    subprocess.run(
-        [sys.executable, PROJECT / "scripts" / "generate_demo_data.py", "--as-of", str(AS_OF), "--out", folder / "raw"],
-        check=True,
-        capture_output=True,
-    )
-    return campaign_build(folder / "raw", folder)
+def marts(demo_warehouse):
+    return Warehouse(demo_warehouse)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +31,12 @@ def orders_only(tmp_path_factory):
     folder = tmp_path_factory.mktemp("orders_only")
     rows = "rich,2026-06-30,1000\nnew,2026-06-30,299.99\nold,2025-06-30,5000\nback,2025-07-01,5000\n"
     (folder / "orders.csv").write_text("customer_id,ordered_at,amount\n" + rows)
-    return campaign_build(folder, folder, sources=["orders_file"])
+    path = folder / "lifecycle.duckdb"
+    dbt(
+        *("build", *NO_UNIT_TESTS, "--indirect-selection", "cautious", "--select", *MODELS),
+        raw=folder, warehouse=path, variables={"as_of_date": str(AS_OF), "sources": ["orders_file"]},
+    )
+    return Warehouse(path)
 
 
 def test_affinities_equal_the_oracle(marts):

@@ -7,24 +7,13 @@ of the raw data. Orders, events, refunds and erasures themselves are cut by thei
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
-import pytest
-
 from support import PROJECT, Warehouse, dbt
-from test_demo import script
 
 PINNED = {"at_risk_after_days": 45, "lapsed_after_days": 120}
 CDNOW = {"sources": ["orders_file"], "business_time_zone": "UTC", "reporting_currency": "USD"}
 # the first day, a month end, a leap day, the day that loses an hour, the day before the last
 DEMO_DAYS = ["first", "2025-11-30", "2024-02-29", "2025-03-30", "2026-06-29"]
 CDNOW_DAYS = ["first", "1997-02-28", "1997-03-15", "1997-12-31", "1998-06-29"]
-
-
-@pytest.fixture(scope="module")
-def demo_raw(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo") / "raw"
-    done = script("generate_demo_data.py", "--as-of", "2026-06-30", "--out", folder)
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 def replay(raw, folder, as_of, days, **variables):
