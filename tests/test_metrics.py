@@ -15,14 +15,13 @@ from decimal import Decimal
 
 import pytest
 
-from support import PROJECT, Warehouse, dbt
+from support import DEMO, PROJECT, Warehouse, dbt
 
 if importlib.util.find_spec("dbt_metricflow") is None:
     pytest.skip("MetricFlow is not installed: make .venv/metrics", allow_module_level=True)
 
 # mid-month, so that the last month is running
 AS_OF = "2026-06-17"
-VARIABLES = {"as_of_date": AS_OF, "business_time_zone": "Europe/Berlin"}
 
 STOCKS = [
     "users",
@@ -47,15 +46,13 @@ for arguments in json.loads(sys.argv[1]):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built(demo_raw, tmp_path_factory):
     """What the metrics rest on, built from the demo without tests, and the folder that `mf` takes for the project."""
     folder = tmp_path_factory.mktemp("metrics")
-    raw, warehouse = folder / "raw", folder / "lifecycle.duckdb"
-    generate = [sys.executable, PROJECT / "scripts/generate_demo_data.py", "--as-of", AS_OF, "--out", raw]
-    subprocess.run(generate, check=True, capture_output=True)
+    warehouse = folder / "lifecycle.duckdb"
     no_tests = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
     select = ["--select", "+semantic_model:*", "+metric_health", "+stage_summary"]
-    dbt("build", *select, *no_tests, raw=raw, warehouse=warehouse, variables=VARIABLES)
+    dbt("build", *select, *no_tests, raw=demo_raw, warehouse=warehouse, variables=DEMO | {"as_of_date": AS_OF})
     project = folder / "project"
     project.mkdir()
     (project / "dbt_project.yml").symlink_to(PROJECT / "dbt_project.yml")
