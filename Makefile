@@ -11,7 +11,7 @@ VALIDATE := $(BIN)/python scripts/validate_raw.py
 # a file of tests stays in one process, so that it builds its warehouse once
 PYTEST := $(BIN)/python -m pytest -ra -n 2 --dist loadfile
 
-.PHONY: help demo validate build export report daily superset superset-check test test-long lint clean
+.PHONY: help demo validate build export report daily docs metrics superset superset-check test test-long lint clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,17 +43,24 @@ report: .venv/core ## write the published marts as a page for people, and print 
 
 daily: build report export ## what a scheduler runs every morning
 
+docs: .venv/core ## write the documentation of every model, column and metric as one page, and print where it is
+	@$(BIN)/dbt --quiet docs generate --static
+	@echo target/static_index.html
+
+metrics: .venv/metrics ## list the metrics that `scripts/mf query` answers on the published marts (installs MetricFlow)
+	@scripts/mf list metrics
+
 superset: .venv-superset/ready ## Superset with the lifecycle dashboard on the published file, on this machine only; PORT=8088
 	@.venv-superset/bin/python scripts/superset/start.py --port $(or $(PORT),8088)
 
 superset-check: .venv-superset/ready ## compare what Superset shows with the marts, number by number
 	@.venv-superset/bin/python scripts/superset/check.py
 
-test: .venv/dev .venv/validate tests/report/node_modules data/demo ## lint and run every test
+test: .venv/dev .venv/validate .venv/metrics tests/report/node_modules data/demo ## lint and run every test
 	$(MAKE) lint
 	$(PYTEST)
 
-test-long: .venv/dev .venv/validate tests/report/node_modules data/demo ## the long fuzzing, too
+test-long: .venv/dev .venv/validate .venv/metrics tests/report/node_modules data/demo ## the long fuzzing, too
 	TEST_LONG=1 $(PYTEST)
 
 lint: .venv/dev data/demo ## ruff and sqlfluff
@@ -76,6 +83,11 @@ data/demo: | .venv/core
 # an extra of its own, as it is larger than everything else together; `make build` goes on without it and says so
 .venv/validate: requirements-validate.lock | .venv/core
 	@echo "Installing Great Expectations for the checks of raw data ..."
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
+	@touch $@
+
+.venv/metrics: requirements-metrics.lock | .venv/core
+	@echo "Installing MetricFlow for metrics by name ..."
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 

@@ -2,21 +2,36 @@
 
 import json
 import re
-from pathlib import Path
+from collections import defaultdict
 
 import pytest
+import yaml
 
-from support import PROJECT, dbt
+import report
+from support import PROJECT, Warehouse, dbt
 
 SQL = sorted((PROJECT / "models").rglob("*.sql")) + sorted((PROJECT / "macros").rglob("*.sql"))
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory):
-    warehouse = tmp_path_factory.mktemp("parse") / "lifecycle.duckdb"
-    done = dbt("parse", "--no-partial-parse", raw=PROJECT, warehouse=warehouse)
-    assert not re.search("warn|deprecat", done.stdout, re.IGNORECASE), done.stdout
-    return json.loads(Path(warehouse.with_suffix(".target") / "manifest.json").read_text())
+def warehouse(tmp_path_factory):
+    """Every seed and model, built from a file of a few orders without a warning."""
+    path = tmp_path_factory.mktemp("project") / "lifecycle.duckdb"
+    no_tests = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
+    raw = PROJECT / "tests/fixtures/orders"
+    done = dbt(
+        "build", "--no-partial-parse", *no_tests, raw=raw, warehouse=path, variables={"sources": ["orders_file"]}
+    )
+    said = done.stdout.replace("WARN=0", "")
+    assert not re.search("warn|deprecat", said, re.IGNORECASE), said
+    opened = Warehouse(path)
+    yield opened
+    opened.connection.close()
+
+
+@pytest.fixture(scope="module")
+def manifest(warehouse):
+    return json.loads((warehouse.path.with_suffix(".target") / "manifest.json").read_text())
 
 
 def test_marts_have_enforced_contracts_descriptions_and_questions(manifest):
@@ -33,14 +48,66 @@ def test_marts_have_enforced_contracts_descriptions_and_questions(manifest):
             assert column["description"] and column["data_type"], f"{mart['name']}.{column['name']}"
 
 
-def test_sources_and_seeds_are_described(manifest):
-    described = [
-        *manifest["sources"].values(),
-        *(n for n in manifest["nodes"].values() if n["resource_type"] == "seed"),
-    ]
-    for node in described:
+def test_sources_are_described(manifest):
+    for node in manifest["sources"].values():
         assert node["description"], node["name"]
         assert all(column["description"] for column in node["columns"].values()), node["name"]
+
+
+def test_every_column_of_every_table_is_described_and_no_other(manifest, warehouse):
+    """Of every layer: staging, intermediate, marts, audiences and seeds."""
+    columns = defaultdict(set)
+    for schema, table, column in warehouse.rows(
+        "select table_schema, table_name, column_name from information_schema.columns"
+    ):
+        columns[schema, table].add(column)
+    problems = []
+    for node in manifest["nodes"].values():
+        if node["resource_type"] not in ("model", "seed"):
+            continue
+        built = columns[node["schema"], node["alias"]]
+        described = {name for name, column in node["columns"].items() if column["description"]}
+        assert built, f"{node['name']} was not built"
+        if not node["description"]:
+            problems.append(f"{node['name']} has no description")
+        problems += [f"{node['name']}.{name} is not described" for name in sorted(built - described)]
+        problems += [f"{node['name']}.{name} is described, but not there" for name in sorted(described - built)]
+    assert not problems, "\n".join(problems)
+
+
+def test_macros_that_models_and_tests_call_are_described(manifest):
+    called = {macro for node in manifest["nodes"].values() for macro in node["depends_on"]["macros"]}
+    own = {name for name in called if name.startswith(f"macro.{manifest['metadata']['project_name']}.")}
+    assert len(own) > 30
+    assert {name for name in own if not manifest["macros"][name]["description"]} == set()
+
+
+def test_metrics_are_described_and_owned_things_have_an_owner(manifest):
+    described = [*manifest["metrics"].values(), *manifest["semantic_models"].values(), *manifest["exposures"].values()]
+    described += manifest["groups"].values()
+    assert len(described) > 70
+    assert [thing["name"] for thing in described if not thing["description"]] == []
+    for model in manifest["semantic_models"].values():
+        parts = [*model["measures"], *model["dimensions"]]
+        assert [part["name"] for part in parts if not part["description"]] == [], model["name"]
+    models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    assert [model["name"] for model in models if not model["config"]["group"]] == []
+
+
+def test_exposures_are_what_reads_the_marts(manifest):
+    destinations = yaml.safe_load((PROJECT / "destinations.yml").read_text())["destinations"]
+    exposures = {exposure["name"]: exposure for exposure in manifest["exposures"].values()}
+    assert {name for name in exposures if name.startswith("audiences_to_")} == {
+        f"audiences_to_{name}" for name in destinations
+    }
+    read = {
+        name: {manifest["nodes"][model]["name"] for model in exposure["depends_on"]["nodes"]} for name, exposure in exposures.items()
+    }
+    marts = {node["name"] for node in manifest["nodes"].values() if node["schema"] == "marts"}
+    assert all(models and models <= marts for models in read.values()), "they read published marts only"
+    assert read["lifecycle_report"] == marts & set(re.findall(r"\w+", " ".join(report.QUERIES.values())))
+    datasets = (PROJECT / "scripts" / "superset" / "dashboard").rglob("datasets/*.yaml")
+    assert read["bi_dashboard"] == {path.stem for path in datasets}
 
 
 @pytest.mark.parametrize("path", SQL, ids=lambda path: path.stem)
@@ -54,6 +121,8 @@ def test_no_clock_and_no_floating_money_in_sql(path):
 
 def test_the_marketers_page_names_every_audience():
     page = (PROJECT / "docs" / "audiences.md").read_text()
-    files = {path.stem for path in (PROJECT / "models/marts/audiences").glob("*.sql") if "'audience':" in path.read_text()}
+    files = {
+        path.stem for path in (PROJECT / "models/marts/audiences").glob("*.sql") if "'audience':" in path.read_text()
+    }
     assert len(files) >= 21
     assert {name for name in files if f"`{name}`" not in page} == set()

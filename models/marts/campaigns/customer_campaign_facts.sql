@@ -30,6 +30,7 @@ next_best_actions as (
 final as (
     select
         customers.person_id,
+        customers.first_seen_at,
         -- loyalty
         coalesce(loyalty_tiers.tier, 'none') as loyalty_tier,
         loyalty_tiers.benefits as loyalty_benefits,
