@@ -608,21 +608,22 @@ def main(argv=None):
         argv.insert(0, "run")
     args = parser().parse_args(argv)
     os.umask(0o077)
-    terminated = []
+    stopped = []
 
-    def terminate(*_):
-        terminated.append(True)
-        sys.exit(143)
+    def stop(number, _):
+        stopped.append(128 + number)
+        sys.exit(stopped[0])
 
-    signal.signal(signal.SIGTERM, terminate)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     try:
         result = {"run": run, "ack": ack, "purge": purge}[args.command](args)
         text = json.dumps(result, indent=2, ensure_ascii=False, default=str) if args.json else report(result)
     except Problem as error:
         result = {"status": "error", "exit_code": error.code, "message": str(error)}
     except Exception as error:
-        if terminated:  # within a query DuckDB makes an error of its own out of the exit
-            sys.exit(143)
+        if stopped:  # within a query DuckDB makes an error of its own out of the exit
+            sys.exit(stopped[0])
         result = {"status": "error", "exit_code": UNEXPECTED, "message": explain(error)}
     if result["status"] == "error":
         text = json.dumps(result) if args.json else f"error: {result['message']}"

@@ -132,8 +132,8 @@ def is_hash(sql):
 def breaks(rule, sql):
     """The condition that a text breaks a rule of REFUSED."""
     broken = f"regexp_matches({sql}, {literal(REFUSED[rule])})"
-    # Nearly every text begins with a letter of A to U+0084, and then is no formula: look no further.
-    return f"if({sql} >= 'A' and {sql} < chr(133), false, {broken})" if rule == "formula" else broken
+    # Nearly every text begins with a letter, A to U+0084, and then is no formula: look no further.
+    return f"({sql} < 'A' or {sql} >= chr(133)) and {broken}" if rule == "formula" else broken
 
 
 def self_test(con):
@@ -277,6 +277,18 @@ def block(con, channel, gmail):
 
 # ---- the one statement per file ----
 
+def shown(kind, sql):
+    """A value that is no text, as text. Marts keep money with four decimals; people write two: 12.3400 is 12.34, but
+    12.3456 stays what it is.
+    """
+    decimal = re.fullmatch(r"DECIMAL\((\d+),([3-9]|\d\d)\)", kind)
+    if not decimal:
+        return f"({sql})::varchar"
+    short = f"({sql})::decimal({decimal[1]}, 2)"
+    return f"if({sql} = {short}, {short}::varchar, ({sql})::varchar)"
+
+
+
 def _column_sql(delivery, column, types, safe):
     """How a column is made: (value over `judged`, {refused rule: condition on VALUE}, what is written of VALUE)."""
     spec, field = delivery.spec, column.field
@@ -296,7 +308,8 @@ def _column_sql(delivery, column, types, safe):
             sql = f"if(isfinite({sql}), {sql}, null)"
         if re.fullmatch(TIMED, kind) and spec["format"] == "csv":
             sql = f"strftime({sql}, {literal(delivery.time_format(kind))})"
-        return f"({sql})::varchar" if spec["format"] == "csv" and not delivery.payload else sql, {}, "VALUE"
+        as_text = spec["format"] == "csv" and not delivery.payload
+        return shown(kind, sql) if as_text else sql, {}, "VALUE"
     normaliser, rules, written = spec.get("normalise", {}).get(field, "text"), {}, "VALUE"
     sql = f"ltrim({sql}, '+')" if (field, normaliser) == ("phone", "digits") else normalised(normaliser, sql)
     if delivery.hashes(column):
