@@ -57,7 +57,7 @@ class State:
     """What was published and acknowledged, append-only, in <folder>/deliveries.
 
     published/<run>.json: counts; acknowledged/<delivery>/<run>/: ack.json (written last) and <audience>.parquet with
-    the identifiers that the destination holds and a digest of each row; logs/ and locks/.
+    the identifiers that the destination holds (i0 …) and a digest of each row; logs/ and locks/.
     """
 
     def __init__(self, folder):
@@ -92,9 +92,9 @@ class State:
         return None
 
     def snapshot(self, name, audience):
-        """The SELECT of what a destination holds of an audience (key, digest, i0 …), '' when nothing is known."""
+        """The Parquet file of what a destination holds of an audience, None when nothing is known."""
         ack = self.acknowledged(name, audience)
-        return f"select * from read_parquet({rows.literal(ack['folder'] / f'{audience}.parquet')})" if ack else ""
+        return ack["folder"] / f"{audience}.parquet" if ack else None
 
 
 def locked(file):
@@ -190,7 +190,7 @@ class Run:
             progress(f"{delivery.name}/{audience}")
             record["audiences"][audience] = self.audience(delivery, audience, blocks, folder)
         held = [self.state.snapshot(delivery.name, audience) for audience in record["audiences"]]
-        given = " union ".join(f"select key from ({select})" for select in held if select)
+        given = rows.given_identifiers(con, [path for path in held if path])
         con.execute("create or replace temp table suppress as "
                     + rows.suppress_statement(delivery, self.fields, given, self.now))
         columns = [(row[0], rows.quoted(row[0])) for row in con.execute("describe suppress").fetchall()]
@@ -216,11 +216,11 @@ class Run:
                   "identifiers": [column.header for column in delivery.columns if column.identifier]}
         sources = [("written", audience, "file_rows where reason is null", columns, "audience")]
         if delivery.mode == "delta":
-            record |= self.compare(delivery, audience, record, columns)
-            changed = "file_rows where rowid in (select id from changes where {} is_new)"
+            found, added, changed = self.compare(delivery, audience, record, columns)
+            record |= found
             removed = rows.file_columns(delivery, audience, self.now, removed=True)
-            sources = [("added", f"{audience}.added", changed.format(""), columns, "audience"),
-                       ("changed", f"{audience}.changed", changed.format("not"), columns, "audience"),
+            sources = [("added", f"{audience}.added", added, columns, "audience"),
+                       ("changed", f"{audience}.changed", changed, columns, "audience"),
                        ("removed", f"{audience}.removed", "gone", removed, "removed")]
         changes = {}
         for change, stem, source, shape, kind in sources:
@@ -248,9 +248,10 @@ class Run:
         return {**record, "waterfall": waterfall, "reasons": reasons, "changes": changes}
 
     def compare(self, delivery, audience, record, columns):
-        """Create `changes` (id, is_new) and `gone` against what was acknowledged. Returns the baseline's record.
+        """Compare with what was acknowledged. Returns (the baseline's record, sources of the added and the changed).
 
-        Without an acknowledged delivery of the same mapping everybody is new and nobody is gone.
+        Those who left are in the table `gone`. Without an acknowledged delivery of the same mapping everybody is
+        added and nobody is gone.
         """
         con, ack = self.con, self.state.acknowledged(delivery.name, audience)
         same = bool(ack) and ack["audiences"][audience]["fingerprint"] == record["fingerprint"]
@@ -261,15 +262,23 @@ class Run:
             raise Problem(UNEXPECTED, f"{delivery.name}: {delivery.payload['updated_at']} must increase, but the clock "
                                       "is behind the last delivery")
         shape = rows.snapshot_columns(record["identifiers"], columns, delivery.payload.get("updated_at"))
-        con.execute(f"""create or replace temp table now_rows as
-            select rowid as id, {shape} from file_rows where reason is null""")
-        held = self.state.snapshot(delivery.name, audience) if same else "select * exclude id from now_rows limit 0"
-        con.execute(f"create or replace temp table held as {held}")
-        con.execute("""create or replace temp table changes as select n.id, h.key is null as is_new
-            from now_rows n left join held h using (key) where h.digest is distinct from n.digest""")
-        con.execute("create or replace temp table gone as from held anti join now_rows using (key)")
-        return {"baseline": ack["run"] if same else None,
-                "baseline_people": con.execute("select count(*) from held").fetchone()[0]}
+        written = f"select rowid as id, {shape} from file_rows where reason is null"
+        if not same:
+            con.execute(f"create or replace temp table gone as {written} limit 0")
+            return {"baseline": None, "baseline_people": 0}, "file_rows where reason is null", "file_rows where false"
+        # Most rows are as they were, which their digests alone tell. Keys are needed only for the few that are not.
+        held = f"read_parquet({rows.literal(self.state.snapshot(delivery.name, audience))})"
+        headers = dict(columns)
+        key = rows.key(headers[header] for header in record["identifiers"])
+        con.execute(f"create or replace temp table now_digests as select id, digest from ({written})")
+        con.execute(f"""create or replace temp table stale as
+            select *, {rows.key(f'i{n}' for n in range(len(record['identifiers'])))} as key from {held} anti join now_digests using (digest)""")
+        con.execute(f"create or replace temp table fresh as select id from now_digests anti join {held} using (digest)")
+        con.execute(f"""create or replace temp table changes as select f.*, stale.key is null as is_new
+            from (select *, {key} as key from file_rows where rowid in (from fresh)) f left join stale using (key)""")
+        con.execute("create or replace temp table gone as from stale anti join changes using (key)")
+        return ({"baseline": ack["run"], "baseline_people": con.execute(f"select count(*) from {held}").fetchone()[0]},
+                "changes where is_new", "changes where not is_new")
 
     def guard(self, delivery, record):
         """Note the guards that a delivery trips, given what was published before."""
@@ -449,8 +458,11 @@ def acknowledge(state, out, run_id, name):
                 if ack["run"] != node["baseline"]:
                     raise Problem(USAGE, f"{name}/{audience}: {run_id} holds the changes since {node['baseline']}, but "
                                          f"{ack['run']} was acknowledged since")
-                touched = " union all ".join(f"select key from ({part})" for part in parts["changed"] + parts["removed"])
-                now_there.append(f"from ({state.snapshot(name, audience)}) anti join ({touched}) using (key)")
+                key = rows.key(f"i{n}" for n in range(len(node["identifiers"])))
+                touched = " union all ".join(f"select {key} as key from ({part})"
+                                             for part in parts["changed"] + parts["removed"])
+                before = f"select *, {key} as key from {rows.literal(state.snapshot(name, audience))}"
+                now_there.append(f"select * exclude key from ({before}) anti join ({touched}) using (key)")
             con.execute(f"copy ({' union all '.join(now_there)}) to {rows.literal(target / f'{audience}.parquet')}")
             files.seal(target / f"{audience}.parquet")
     files.write_json(target / "ack.json", {
@@ -596,21 +608,22 @@ def main(argv=None):
         argv.insert(0, "run")
     args = parser().parse_args(argv)
     os.umask(0o077)
-    terminated = []
+    stopped = []
 
-    def terminate(*_):
-        terminated.append(True)
-        sys.exit(143)
+    def stop(number, _):
+        stopped.append(128 + number)
+        sys.exit(stopped[0])
 
-    signal.signal(signal.SIGTERM, terminate)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     try:
         result = {"run": run, "ack": ack, "purge": purge}[args.command](args)
         text = json.dumps(result, indent=2, ensure_ascii=False, default=str) if args.json else report(result)
     except Problem as error:
         result = {"status": "error", "exit_code": error.code, "message": str(error)}
     except Exception as error:
-        if terminated:  # within a query DuckDB makes an error of its own out of the exit
-            sys.exit(143)
+        if stopped:  # within a query DuckDB makes an error of its own out of the exit
+            sys.exit(stopped[0])
         result = {"status": "error", "exit_code": UNEXPECTED, "message": explain(error)}
     if result["status"] == "error":
         text = json.dumps(result) if args.json else f"error: {result['message']}"

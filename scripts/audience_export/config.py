@@ -125,9 +125,11 @@ class Delivery:
         return in_order(columns, self.spec)
 
     def fingerprint(self, safe):
-        """16 hex digits that change when what a row means at the destination changes: mapping, hashing or salt."""
+        """16 hex digits that change when what a row means at the destination changes: mapping, hashing or salt; also
+        when rows are compared in another way than `rows.snapshot_columns` does now ("uuid").
+        """
         spec = {key: self.spec.get(key) for key in ("format", "normalise", "hash", "dates", "timestamps", "payload")}
-        return hashlib.sha256(repr((self.destination, self.channel, self.columns, spec, self.salt, safe)
+        return hashlib.sha256(repr(("uuid", self.destination, self.channel, self.columns, spec, self.salt, safe)
                               ).encode()).hexdigest()[:16]
 
 

@@ -111,8 +111,8 @@ def column_rules(delivery, column, name, fields):
         return {f"must be a time like {form}": broken} if re.fullmatch(rows.TIMED, kind) else {}
     if delivery.hashes(column):
         empty = hashlib.sha256(delivery.salt.encode()).hexdigest()
-        return {"must be a lower-case SHA-256, not of nothing": f"{name} is not null and ({name} = '{empty}' "
-                f"or lower({name}) <> {name} or coalesce(try(octet_length(unhex({name}))), 0) <> 32)"}
+        return {"must be a lower-case SHA-256, not of nothing":
+                f"{name} = '{empty}' or not regexp_full_match({name}, '[0-9a-f]{{64}}')"}
     if column.field == "phone":
         pattern = rows.E164[2:] if spec.get("normalise", {}).get("phone") == "digits" else rows.E164
         return {"must be a phone number": f"not regexp_full_match({name}, '{pattern}')"}

@@ -42,7 +42,7 @@ BROKEN = {  # a row of the query breaks the contract
 }
 # Fields that are no column of customers.
 OTHER_FIELDS = {"audience": ("VARCHAR", "m.audience"), "entered_on": ("DATE", "m.entered_on"),
-                "consented_at": ("TIMESTAMP", "ch.consented_at")}
+                "consented_at": ("TIMESTAMP", "c.consented_at")}
 # In order of severity: what is further right wins.
 BLOCKS = ["no_consent", "unsubscribed", "hard_bounce", "complaint", "erased"]
 # trim() and \s know ASCII only: NBSP, zero-width characters and BOM have to be named.
@@ -132,8 +132,8 @@ def is_hash(sql):
 def breaks(rule, sql):
     """The condition that a text breaks a rule of REFUSED."""
     broken = f"regexp_matches({sql}, {literal(REFUSED[rule])})"
-    # Nearly every text begins with a letter, and then is no formula: look no further.
-    return f"if(unicode({sql}) between 65 and 132, false, {broken})" if rule == "formula" else broken
+    # Nearly every text begins with a letter, A to U+0084, and then is no formula: look no further.
+    return f"({sql} < 'A' or {sql} >= chr(133)) and {broken}" if rule == "formula" else broken
 
 
 def self_test(con):
@@ -225,12 +225,24 @@ def _rank(sql):
     return f"coalesce(nullif(list_position({BLOCKS}, {sql}), 0), 1)"
 
 
-def _own_rank(channel):
-    """The severity of person p's own state on a channel (ch): 0 only with consent, its time, nothing against it."""
-    return f"""(case when p.stage = 'erased' then 5
-        when ch.can_contact and ch.consent_status = 'opted_in' and ch.consented_at is not null
-            and ch.blocked_reason is null and p.can_{channel} then 0
-        else {_rank('ch.blocked_reason')} end)::utinyint"""
+def contact(con, channel):
+    """Create (once) the table of how each person stands on a channel: (person_id, consented_at, rank).
+
+    rank: the severity of the person's own state, 0 only with consent, its time, and nothing against it. Returns the
+    table's name; Problem 3 when a person has two rows.
+    """
+    table = f"contact_{channel}"
+    con.execute(f"""create temp table if not exists {table} as
+        select p.person_id, ch.consented_at, (case when p.stage = 'erased' then 5
+            when ch.can_contact and ch.consent_status = 'opted_in' and ch.consented_at is not null
+                and ch.blocked_reason is null and p.can_{channel} then 0
+            else {_rank('ch.blocked_reason')} end)::utinyint as rank
+        from marts.customers p
+        left join marts.customer_channels ch on ch.person_id = p.person_id and ch.channel = '{channel}'""")
+    one_each = f"select (select count(*) from {table}) = (select count(*) from marts.customers)"
+    if not con.execute(one_each).fetchone()[0]:
+        raise Problem(CONTRACT, f"customer_channels has several rows for one person on {channel}; rebuild the marts")
+    return table
 
 
 def block(con, channel, gmail):
@@ -251,10 +263,8 @@ def block(con, channel, gmail):
         with listed as (select *, {_rank('reason')} as rank from marts.suppression_list
                         where channel = '{channel}' or channel is null),
         unwilling as (
-            select {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}, {_own_rank(channel)} as rank
-            from {PERSON} left join marts.customer_channels ch
-                on ch.person_id = p.person_id and ch.channel = '{channel}'
-            where {_own_rank(channel)} > 0)
+            select {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}, c.rank
+            from {contact(con, channel)} c join ({PERSON}) on p.person_id = c.person_id where c.rank > 0)
         select kind, value, max(rank)::utinyint as rank from (
             select address_type as kind, case address_type when 'email' then {normalised('email', 'address')}
                 when 'phone' then {digits('address')} else address end as value, rank from listed
@@ -266,6 +276,18 @@ def block(con, channel, gmail):
 
 
 # ---- the one statement per file ----
+
+def shown(kind, sql):
+    """A value that is no text, as text. Marts keep money with four decimals; people write two: 12.3400 is 12.34, but
+    12.3456 stays what it is.
+    """
+    decimal = re.fullmatch(r"DECIMAL\((\d+),([3-9]|\d\d)\)", kind)
+    if not decimal:
+        return f"({sql})::varchar"
+    short = f"({sql})::decimal({decimal[1]}, 2)"
+    return f"if({sql} = {short}, {short}::varchar, ({sql})::varchar)"
+
+
 
 def _column_sql(delivery, column, types, safe):
     """How a column is made: (value over `judged`, {refused rule: condition on VALUE}, what is written of VALUE)."""
@@ -286,7 +308,8 @@ def _column_sql(delivery, column, types, safe):
             sql = f"if(isfinite({sql}), {sql}, null)"
         if re.fullmatch(TIMED, kind) and spec["format"] == "csv":
             sql = f"strftime({sql}, {literal(delivery.time_format(kind))})"
-        return f"({sql})::varchar" if spec["format"] == "csv" and not delivery.payload else sql, {}, "VALUE"
+        as_text = spec["format"] == "csv" and not delivery.payload
+        return shown(kind, sql) if as_text else sql, {}, "VALUE"
     normaliser, rules, written = spec.get("normalise", {}).get(field, "text"), {}, "VALUE"
     sql = f"ltrim({sql}, '+')" if (field, normaliser) == ("phone", "digits") else normalised(normaliser, sql)
     if delivery.hashes(column):
@@ -313,6 +336,7 @@ def main_statement(delivery, audience, types, blocks, safe):
     channel, columns = delivery.channel, [_column_sql(delivery, column, types, safe) for column in delivery.columns]
     fields = sorted({column.field for column in delivery.columns if column.field and column.field not in ADDRESS})
     raw = "".join(f", {OTHER_FIELDS.get(field, (0, f'p.{quoted(field)}'))[1]} as f_{field}" for field in fields)
+    consent = f"left join contact_{channel} c on c.person_id = m.person_id" if "consented_at" in fields else ""
     joins, ranks = "", {}
     for name, (table, kinds) in blocks.items():
         probes = [(f"{name}{i}", kind, probe) for kind in kinds for i, probe in enumerate(PROBES[kind])]
@@ -323,7 +347,7 @@ def main_statement(delivery, audience, types, blocks, safe):
     bad, written = [], []
     for i, (_, rules, form) in enumerate(columns):
         whens = " ".join(f"when {rule} then '{i}:{name}'" for name, rule in rules.items()).replace("VALUE", f"v{i}")
-        bad.append(f"case {whens} end as b{i}" if rules else f"null as b{i}")
+        bad += [f"case {whens} end as b{i}"] * bool(rules)
         written.append(f"if(b{i} is null, {form}, null) as c{i}".replace("VALUE", f"v{i}") if rules else
                        f"{form} as c{i}".replace("VALUE", f"v{i}"))
     ids = [i for i, column in enumerate(delivery.columns) if column.identifier]
@@ -331,20 +355,21 @@ def main_statement(delivery, audience, types, blocks, safe):
     def each(form, numbers=None):
         return ", ".join(form.replace("#", str(i)) for i in (range(len(columns)) if numbers is None else numbers))
 
+    marks = each("b#", [i for i, (_, rules, _) in enumerate(columns) if rules]) or "null::varchar"
     return f"""
         with member as (
             select m.person_id, p.person_id is null as unknown, p.can_email, p.can_sms {raw},
                 regexp_full_match(p.email, '{PLAIN_EMAIL}') as plain_email,
                 m.is_holdout is distinct from false as held_out, if(m.can_{channel}, 0, 1)::utinyint as member_rank,
-                {_own_rank(channel)} as own_rank, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}
+                coalesce(no.rank, 0) as own_rank, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}
             from marts.audience_members m left join ({PERSON}) on p.person_id = m.person_id
-            left join marts.customer_channels ch on ch.person_id = m.person_id and ch.channel = '{channel}'
+            left join (from contact_{channel} where rank > 0) no on no.person_id = m.person_id {consent}
             where m.audience = {literal(audience)}),
         hashed as (select *, sha256(email) as email_sha256, sha256(phone) as phone_sha256 from member),
         judged as (select hashed.*, greatest(own_rank, member_rank, {ranks[channel]}) as rank
             {''.join(f', {sql} as rank_{name}' for name, sql in ranks.items() if name != channel)} from hashed {joins}),
         valued as (select *, {', '.join(f'{sql} as v{i}' for i, (sql, _, _) in enumerate(columns))} from judged),
-        checked as (select *, {', '.join(bad)} from valued),
+        checked as (select {', '.join(['*', *bad])} from valued),
         shaped as (select *, {', '.join(written)} from checked)
         select person_id, unknown,
             case when rank = 5 then 'erased'
@@ -353,7 +378,7 @@ def main_statement(delivery, audience, types, blocks, safe):
                 when rank > 0 then {BLOCKS}[rank]
                 when held_out then 'held_out'
                 when coalesce({each('c#', ids)}) is null then 'quarantined' end as reason,
-            {each('c#')}, nullif(concat_ws(' ', {each('b#')}), '') as withheld
+            {each('c#')}, case when coalesce({marks}) is not null then concat_ws(' ', {marks}) end as withheld
         from shaped"""
 
 
@@ -401,23 +426,35 @@ def file_columns(delivery, audience, now, removed=False):
 
 
 def snapshot_columns(identifiers, columns, updated_at):
-    """key, digest, i0 … of a row as written. identifiers: headers; columns: [(header, expression)]; updated_at: the
-    header the digest skips, or None."""
+    """digest, i0 … of a row as written. identifiers: headers; columns: [(header, expression)]; updated_at: the header
+    the digest skips, or None. As JSON no two rows read the same, nor null and empty; a UUID is 16 bytes in Parquet too.
+    """
     by_header = dict(columns)
-    ids = [by_header[header] for header in identifiers]
-    # With its length before each value, no two rows read the same; concat alone would drop nulls.
-    parts = ", ".join(f"coalesce(strlen(({sql})::varchar) || ':' || ({sql})::varchar, '-')"
-                      for header, sql in columns if header != updated_at)
-    key = ", ".join(f"'{n}:' || {sql}" for n, sql in enumerate(ids))
-    return (f"coalesce({key}) as key, md5_number_lower(concat({parts})) as digest, "
-            + ", ".join(f"{sql} as i{n}" for n, sql in enumerate(ids)))
+    values = ", ".join(f"({sql})::varchar" for header, sql in columns if header != updated_at)
+    return (f"md5(json_array({values})::varchar)::uuid as digest, "
+            + ", ".join(f"{by_header[header]} as i{n}" for n, header in enumerate(identifiers)))
+
+
+def key(ids):
+    """By what a destination tells rows apart: the first identifier that a row has, and which one it is."""
+    parts = ", ".join(f"'{n}:' || {sql}" for n, sql in enumerate(ids))
+    return f"coalesce({parts})"
+
+
+def given_identifiers(con, snapshots):
+    """{n: the SELECT of the n-th identifiers, as c, that a destination holds} of paths of acknowledged snapshots."""
+    if not snapshots:
+        return {}
+    table = f"read_parquet([{', '.join(map(literal, snapshots))}], union_by_name = true)"
+    found = [row[0] for row in con.execute(f"describe from {table}").fetchall()]
+    return {int(name[1:]): f"select {name} as c from {table}" for name in found if re.fullmatch("i[0-9]+", name)}
 
 
 def suppress_statement(delivery, types, given, now):
     """The SELECT of suppress.csv: each listed address of the channel, once, as the destination identifies people.
 
-    given: a SELECT of the keys that acknowledged deliveries hold, or ''. An erased person has no address any more;
-    only a destination that was given it before is told it, so that the erasure reaches it too.
+    given: of `given_identifiers`. An erased person has no address any more; only a destination that was given it
+    before is told it, so that the erasure reaches it too.
     """
     columns, selects = delivery.suppress_columns(), []
     ids = [column for column in columns if column.identifier]
@@ -431,9 +468,8 @@ def suppress_statement(delivery, types, given, now):
                 select {address} as {column.field}, sha256({column.field}) as {column.field}_sha256,
                     false as plain_email, reason from listed where address_type = '{TYPES[column.field]}')))
             where c is not null""".replace("VALUE", "v"))
-        if given:
-            selects.append(f"""select {place}, 'erased'
-                from (select substr(key, 3) as c from ({given}) where key[1] = '{n}')
+        if n in given:
+            selects.append(f"""select {place}, 'erased' from ({given[n]})
                 where {'c' if delivery.hashes(column) else 'sha256(c)'} in (
                     select lower(address_sha256) from listed
                     where address is null and address_type = '{TYPES[column.field]}')""")

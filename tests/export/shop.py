@@ -70,7 +70,8 @@ class Shop:
         return done
 
     def inside(self, command, env):
-        out, err, before = io.StringIO(), io.StringIO(), (os.getcwd(), os.umask(0o077), signal.getsignal(signal.SIGTERM))
+        out, err, before = io.StringIO(), io.StringIO(), (os.getcwd(), os.umask(0o077))
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         os.umask(before[1])
         os.chdir(self.folder)
         try:
@@ -81,7 +82,8 @@ class Shop:
         finally:
             os.chdir(before[0])
             os.umask(before[1])
-            signal.signal(signal.SIGTERM, before[2])
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
 
     def json(self, *words, **more):

@@ -95,6 +95,10 @@ def test_self_test_stops_a_broken_hash(monkeypatch):
     assert error.value.code == config.UNEXPECTED
 
 
+def lines_of(path):
+    return path.read_text("utf-8").splitlines()[1:]
+
+
 def delivery_of(name, tmp_path):
     shop = Shop(tmp_path)
     shop.configure({name: EVERY[name]})
@@ -181,7 +185,16 @@ def test_spreadsheet_safe_prefixes_text_and_nothing_else(shop):
     shop.configure({"csv": {"channel": "email", "audiences": "all", "fields": ["first_name", "last_name", "phone", "net_revenue"]}})
     shop("--spreadsheet-safe", code=0)
     assert shop.file("csv/at_risk.csv").read_text() == (
-        "email,first_name,last_name,phone,net_revenue\na@example.com,'=1+1,'-x,+16505551212,-3.0000\n")
+        "email,first_name,last_name,phone,net_revenue\na@example.com,'=1+1,'-x,+16505551212,-3.00\n")
+
+
+def test_money_has_two_decimals_unless_it_has_more(shop):
+    amounts = {"12.3400": "12.34", "12.3456": "12.3456", "-0.0050": "-0.0050", "0": "0.00",
+               "-99999999999999.9900": "-99999999999999.99", "0.9999": "0.9999", "1000000": "1000000.00", None: ""}
+    shop.publish([person(f"p{i}", f"p{i}@example.com", net_revenue=amount) for i, amount in enumerate(amounts)], [])
+    shop.configure({"csv": {"channel": "email", "audiences": "all", "fields": ["net_revenue"]}})
+    shop(code=0)
+    assert lines_of(shop.file("csv/at_risk.csv")) == [f"p{i}@example.com,{text}" for i, text in enumerate(amounts.values())]
 
 
 def test_a_second_address_needs_its_own_consent(shop):

@@ -357,15 +357,16 @@ def test_kill_9_leaves_the_old_or_the_new_delivery(shop):
     assert not list((shop.folder / "exports").glob(".*")), "what killed runs left is gone"
 
 
-def test_terminated_run_leaves_nothing(shop):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_run_leaves_nothing(shop, number):
     shop.publish(crowd(3000), [])
     for n in range(5):  # also in the midst of a query
         child = subprocess.Popen(shop.command(), cwd=shop.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         while not list((shop.folder / "exports").glob(".staging-*")):
             time.sleep(0.01)
         time.sleep(n / 50)
-        child.terminate()
-        assert (child.communicate()[0], child.returncode) == (b"", 143)
+        child.send_signal(number)
+        assert (child.communicate()[0], child.returncode) == (b"", 128 + number)
         assert not list((shop.folder / "exports").iterdir())
 
 
