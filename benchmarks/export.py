@@ -2,7 +2,7 @@
 
 Prints, for 1 M people x 12 columns with two SHA-256 columns: the ratio of the two commands' wall times and the
 run's peak memory; and for 5 M people: the ratio of a delta run against one COPY of those 5 M rows. Both sides
-are whole processes in the same benchmark run, the best of three; the exporter reads its files back, hashes and
+are whole processes in the same benchmark run, the best of five; the exporter reads its files back, hashes and
 fsyncs them, COPY does not. `python benchmarks/export.py [--people 1000000] [--delta-people 5000000]`.
 Exit code 1 when a bound (2.0, 1 GB, 3.0) is missed.
 """
@@ -105,7 +105,7 @@ def main():
     )
     options.add_argument("--people", type=int, default=1_000_000)
     options.add_argument("--delta-people", type=int, default=5_000_000)
-    options.add_argument("--repeat", type=int, default=3)
+    options.add_argument("--repeat", type=int, default=5)
     args, missed = options.parse_args(), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

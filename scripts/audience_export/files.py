@@ -112,7 +112,7 @@ def column_rules(delivery, column, name, fields):
     if delivery.hashes(column):
         empty = hashlib.sha256(delivery.salt.encode()).hexdigest()
         return {"must be a lower-case SHA-256, not of nothing":
-                f"{name} = '{empty}' or not regexp_full_match({name}, '[0-9a-f]{{64}}')"}
+                f"{name} = '{empty}' or strlen({name}) <> 64 or regexp_matches({name}, '[^0-9a-f]')"}
     if column.field == "phone":
         pattern = rows.E164[2:] if spec.get("normalise", {}).get("phone") == "digits" else rows.E164
         return {"must be a phone number": f"not regexp_full_match({name}, '{pattern}')"}
