@@ -9,7 +9,7 @@ export LIFECYCLE_STATE ?= $(if $(filter data/demo,$(LIFECYCLE_RAW)),data/demo_st
 
 VALIDATE := $(BIN)/python scripts/validate_raw.py
 # a file of tests stays in one process, so that it builds its warehouse once
-PYTEST := $(BIN)/python -m pytest -ra -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -ra -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo validate build export report daily docs metrics superset superset-check test test-long lint clean
 

@@ -14,9 +14,9 @@ tables as (
     select
         '{{ system }}' as source,
         '{{ name }}' as table_name,
-        cast(count_if(judged.row_status = 'staged') as bigint) as staged_rows,
-        cast(count_if(judged.row_status = 'duplicate') as bigint) as duplicate_rows,
-        cast(count_if(judged.row_status = 'rejected') as bigint) as rejected_rows,
+        count(case when judged.row_status = 'staged' then 1 end) as staged_rows,
+        count(case when judged.row_status = 'duplicate' then 1 end) as duplicate_rows,
+        count(case when judged.row_status = 'rejected' then 1 end) as rejected_rows,
         -- a stray row from the future makes nothing look fresh
         max(case when judged.row_status = 'staged' and {{ occurred_at }} < as_of.as_of_end then {{ occurred_at }} end)
             as latest_at
