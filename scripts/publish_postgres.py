@@ -23,7 +23,7 @@ from pathlib import Path
 
 import duckdb
 
-from common import Problem
+from common import Problem, quoted
 
 AGGREGATES = [
     "audience_summary",
@@ -70,10 +70,6 @@ BUSY = ("55P03", "40P01")
 
 def identifier(name):
     return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text):
-    return "'" + text.replace("'", "''") + "'"
 
 
 def postgres_type(duckdb_type):
@@ -140,7 +136,7 @@ def tables_there(schema):
         select to_json(array[c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
             coalesce(obj_description(c.oid, 'pg_class'), '')])
         from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-        where c.relnamespace = (select oid from pg_namespace where nspname = {literal(schema)})
+        where c.relnamespace = (select oid from pg_namespace where nspname = {quoted(schema)})
             and c.relkind not in ('i', 'S', 'I')
         order by c.relname, a.attnum;"""
     process = psql(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -167,7 +163,7 @@ def text_rows(connection, mart, columns):
 def script(connection, schema, marts, there):
     """The lines of the psql script: one transaction that makes the schema hold exactly these marts, then a vacuum."""
     yield "begin;\nset local datestyle = iso;\nset local lock_timeout = '10s';\n"
-    yield f"select pg_advisory_xact_lock(hashtext({literal(OURS + ' ' + schema)})) \\g /dev/null\n"
+    yield f"select pg_advisory_xact_lock(hashtext({quoted(OURS + ' ' + schema)})) \\g /dev/null\n"
     yield f"create schema if not exists {identifier(schema)};\n"
     for table, (_, is_ours) in there.items():
         if is_ours and table not in marts:
@@ -180,7 +176,7 @@ def script(connection, schema, marts, there):
             if mart in there:
                 yield f"drop table {table};\n"
             yield f"create table {table} ({', '.join(f'{identifier(name)} {kind}' for name, kind in columns.items())});\n"
-            yield f"comment on table {table} is {literal(OURS)};\n"
+            yield f"comment on table {table} is {quoted(OURS)};\n"
         yield f"copy {table} from stdin;\n"
         yield from text_rows(connection, mart, columns)
         yield "\\.\n"

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import yaml
 
+from common import Problem
+
 OK, UNEXPECTED, USAGE, CONTRACT, GUARD, QUARANTINED, BUSY = 0, 1, 2, 3, 4, 5, 75
 CHANNELS = {"email": ["email"], "sms": ["phone"], "push": ["app_user_id"], "ads": ["email", "phone"]}
 MODES = ("full", "delta")
@@ -37,14 +39,6 @@ SCHEMA = {
         "channels!": {"*": {"identifiers!": TEXTS, "constants": TEXTS, "consented_at": str, "suppress": TEXTS,
                             "needs": [str]}}}},
 }
-
-
-class Problem(Exception):
-    """An expected failure: an exit code and one line for people, without personal data."""
-
-    def __init__(self, code, message):
-        super().__init__(message)
-        self.code = code
 
 
 def check(node, schema, where):  # noqa: PLR0911

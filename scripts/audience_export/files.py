@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 
+from common import sync
+
 from . import rows
 from .config import UNEXPECTED, Problem
 
@@ -139,12 +141,3 @@ def seal(path):
     with open(path, "rb") as file:
         os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(folder):
-    """Make a folder's entries durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,6 +9,8 @@ import re
 
 import duckdb
 
+from common import quoted as literal
+
 from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem
 
 NUMBER, TIME, TIMED = r".*INT.*|DECIMAL.*|DOUBLE|FLOAT", r"TIMESTAMP.*", r"DATE|TIMESTAMP.*"
@@ -83,11 +85,6 @@ VECTORS = [  # normaliser, input, normalised, SHA-256 as Meta and Google publish
 
 
 # ---- text and identifiers ----
-
-def literal(value):
-    """An SQL string literal."""
-    return "'" + str(value).replace("'", "''") + "'"
-
 
 def quoted(name):
     """An SQL identifier."""
