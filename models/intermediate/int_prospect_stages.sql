@@ -1,4 +1,4 @@
--- person × moment at which somebody without an order may change between lead, engaged and evaluating
+-- person × moment at which somebody without an order becomes lead, engaged or evaluating
 {%- set evaluating_days = var('evaluating_days') %}
 with people as (
     select * from {{ ref('int_person_facts') }}
@@ -183,6 +183,23 @@ stages as (
             else 'no_activity'
         end as rule
     from running
+),
+
+with_previous as (
+    select
+        *,
+        lag(stage) over (partition by person_id order by entered_at) as previous_stage
+    from stages
+),
+
+final as (
+    select
+        person_id,
+        entered_at,
+        stage,
+        rule
+    from with_previous
+    where previous_stage is null or stage != previous_stage
 )
 
-select * from stages
+select * from final

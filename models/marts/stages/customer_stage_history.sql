@@ -24,16 +24,15 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
--- what an order opens until the next one comes; every order of the day of a comeback belongs to it
+-- an order decides until the next one comes; every order of the day of a comeback belongs to it
 spells as (
     select
         orders.person_id,
         orders.ordered_at,
         orders.order_date,
         orders.order_number,
-        orders.days_since_previous_order,
-        lag(orders.ordered_at) over by_number as previous_ordered_at,
-        lead(orders.ordered_at) over by_number as next_ordered_at,
+        {{ add_days('orders.order_date', '-orders.days_since_previous_order') }} as previous_order_date,
+        coalesce(lead(orders.ordered_at) over by_number, as_of.as_of_end) as ends_at,
         1 + sum(case when orders.days_since_previous_order > thresholds.lapsed_after_days then 1 else 0 end) over by_number
             as cycle_number,
         max(case when orders.days_since_previous_order > thresholds.lapsed_after_days then orders.order_date end)
@@ -43,6 +42,7 @@ spells as (
         thresholds.lapsed_after_days
     from orders
     cross join thresholds
+    cross join as_of
     window by_number as (partition by orders.person_id order by orders.order_number)
 ),
 
@@ -50,70 +50,84 @@ judged_spells as (
     select
         *,
         order_number = 1 or coalesce(order_date = last_comeback_date, false) as is_fresh,
-        -- surely in the stage of the order before: not worth sorting again. What this leaves in is merged below
-        order_number not in (1, 2, {{ var('loyal_min_orders') }})
-        and previous_ordered_at < ordered_at
-        and days_since_previous_order <= at_risk_after_days
-        and coalesce(order_date - last_comeback_date != days_since_previous_order, true) as is_more_of_the_same
+        order_number = 2 or coalesce(previous_order_date = last_comeback_date, false) as is_previous_fresh,
+        {{ settled_stage('order_number') }} as settled_stage,
+        cast({{ add_days('order_date', 'new_days + 1') }} as timestamp) as settles_at,
+        cast({{ add_days('order_date', 'at_risk_after_days + 1') }} as timestamp) as at_risk_at,
+        cast({{ add_days('order_date', 'lapsed_after_days + 1') }} as timestamp) as lapsed_at
     from spells
+),
+
+-- the stage that an order finds and the one that it opens
+staged_spells as (
+    select
+        *,
+        case
+            when order_number = 1 then 'new'
+            when is_fresh then 'reactivated'
+            else settled_stage
+        end as stage,
+        case
+            when order_number = 1 then 'no order yet'
+            when cast({{ add_days('previous_order_date', 'lapsed_after_days + 1') }} as timestamp) < ordered_at then 'lapsed'
+            when cast({{ add_days('previous_order_date', 'at_risk_after_days + 1') }} as timestamp) < ordered_at then 'at_risk'
+            when
+                not is_previous_fresh
+                or cast({{ add_days('previous_order_date', 'new_days + 1') }} as timestamp) < ordered_at
+                then {{ settled_stage('order_number - 1') }}
+            when order_number = 2 then 'new'
+            else 'reactivated'
+        end as previous_stage
+    from judged_spells
 ),
 
 order_stages as (
     select
         person_id,
         ordered_at as entered_at,
-        next_ordered_at,
-        case when order_number = 1 then 'new' else 'reactivated' end as stage,
+        stage,
         order_number,
         cycle_number,
         order_date
-    from judged_spells
-    where is_fresh
+    from staged_spells
+    where stage != previous_stage
 
     union all
 
     select
         person_id,
-        case
-            when is_fresh then cast({{ add_days('order_date', 'new_days + 1') }} as timestamp)
-            else ordered_at
-        end as entered_at,
-        next_ordered_at,
-        case
-            when order_number >= {{ var('loyal_min_orders') }} then 'loyal'
-            when order_number >= 2 then 'repeat'
-            else 'one_time'
-        end as stage,
+        settles_at as entered_at,
+        settled_stage as stage,
         order_number,
         cycle_number,
         order_date
-    from judged_spells
+    from staged_spells
     -- no longer new on the very day that puts at risk
-    where (not is_fresh or new_days < at_risk_after_days) and not is_more_of_the_same
+    where is_fresh and settles_at < ends_at and settles_at < at_risk_at
 
     union all
 
     select
         person_id,
-        cast({{ add_days('order_date', 'at_risk_after_days + 1') }} as timestamp) as entered_at,
-        next_ordered_at,
+        at_risk_at as entered_at,
         'at_risk' as stage,
         order_number,
         cycle_number,
         order_date
-    from judged_spells
+    from staged_spells
+    where at_risk_at < ends_at
 
     union all
 
     select
         person_id,
-        cast({{ add_days('order_date', 'lapsed_after_days + 1') }} as timestamp) as entered_at,
-        next_ordered_at,
+        lapsed_at as entered_at,
         'lapsed' as stage,
         order_number,
         cycle_number,
         order_date
-    from judged_spells
+    from staged_spells
+    where lapsed_at < ends_at
 ),
 
 moments as (
@@ -138,7 +152,6 @@ moments as (
         cycle_number,
         order_date as last_order_date
     from order_stages
-    where entered_at < next_ordered_at or next_ordered_at is null
 ),
 
 erasures as (
@@ -147,6 +160,7 @@ erasures as (
         greatest(erased_people.erased_at, people.first_seen_at) as erased_at
     from erased_people
     inner join people on erased_people.person_id = people.person_id
+    inner join as_of on erased_people.erased_at < as_of.as_of_end
 ),
 
 with_erasure as (
@@ -168,25 +182,12 @@ with_erasure as (
     from erasures
 ),
 
-until_as_of as (
-    select with_erasure.*
-    from with_erasure
-    inner join as_of on with_erasure.entered_at < as_of.as_of_end
-),
-
-with_previous as (
-    select
-        *,
-        lag(stage) over (partition by person_id order by entered_at) as previous_stage
-    from until_as_of
-),
-
+-- of two orders at the same moment the first is over at once
 changes as (
     select
         *,
-        lead(entered_at) over (partition by person_id order by entered_at) as exited_at
-    from with_previous
-    where previous_stage is null or stage != previous_stage
+        lead(entered_at) over (partition by person_id order by entered_at, orders_count) as exited_at
+    from with_erasure
 ),
 
 final as (
@@ -216,6 +217,7 @@ final as (
         thresholds.lapsed_source
     from changes
     cross join thresholds
+    where changes.exited_at is null or changes.entered_at < changes.exited_at
 )
 
 select * from final
