@@ -242,8 +242,9 @@ class Run:
             waterfall[step] = left
         waterfall["written"] = changes["written"] if delivery.mode == "full" else reasons.get("", 0)
         if sum(reasons.values()) != members or left != waterfall["written"]:
-            raise Problem(CONTRACT, f"{name}: {members} members make {sum(reasons.values())} rows, so customers or "
-                                    "customer_channels has several rows for one person; rebuild the marts")
+            raise Problem(CONTRACT, f"{name}: {members} members make {sum(reasons.values())} rows, so customers, "
+                                    "customer_channels or customer_campaign_facts has several rows for one person; "
+                                    "rebuild the marts")
         reasons = {reason: reasons[reason] for reason in REASONS if reason in reasons}
         return {**record, "waterfall": waterfall, "reasons": reasons, "changes": changes}
 

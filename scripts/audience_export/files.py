@@ -31,7 +31,7 @@ def reader(path, form, separator, types):
 def write(con, stem, delivery, source, columns, kind, fields):  # noqa: PLR0917
     """Write columns [(header, expression)] of `from source` to stem.csv, or stem-01.csv … when that is over a limit.
 
-    kind: 'audience', 'removed' or 'suppress'. fields: {field: DuckDB type}. Returns a record for each file.
+    kind: 'audience', 'removed' or 'suppress'. fields: of `rows.check_contract`. Returns a record for each file.
     """
     form, limits = delivery.spec["format"], delivery.spec.get("limits", {})
     separator = delivery.spec.get("separator", ",")
@@ -103,7 +103,7 @@ def lint(con, path, delivery, types, kind, fields):  # noqa: PLR0917
 
 def column_rules(delivery, column, name, fields):
     """{rule: condition that a value breaks it} of one text column of a written file."""
-    spec, kind = delivery.spec, fields.get(column.field)
+    spec, (kind, _) = delivery.spec, fields.get(column.field, (None, None))
     if column.field is None:
         value = "null" if column.constant is None else rows.literal(column.constant)
         return {} if column.constant == "{reason}" else {f"must be {value}": f"{name} is distinct from {value}"}

@@ -28,6 +28,7 @@ MARTS = {  # {mart: {type, as a regular expression: columns}}
     "audience_members": {"VARCHAR": "audience person_id blocked_reason", "DATE": "entered_on",
                          "BOOLEAN": "is_holdout can_email can_sms can_push can_ads"},
     "lifecycle_metrics": {"DATE": "metric_date"},
+    "customer_campaign_facts": {},  # may be absent: only more fields
 }
 BROKEN = {  # a row of the query breaks the contract
     "audience_members has a row without person_id":
@@ -42,7 +43,7 @@ BROKEN = {  # a row of the query breaks the contract
         "from marts.suppression_list where address_sha256 <> sha256(address)",
     "lifecycle_metrics is empty": "select 1 where (select max(metric_date) from marts.lifecycle_metrics) is null",
 }
-# Fields that are no column of customers.
+# Fields besides the columns of customers and customer_campaign_facts: (DuckDB type, SQL).
 OTHER_FIELDS = {"audience": ("VARCHAR", "m.audience"), "entered_on": ("DATE", "m.entered_on"),
                 "consented_at": ("TIMESTAMP", "c.consented_at")}
 # In order of severity: what is further right wins.
@@ -175,25 +176,30 @@ def read_phones(con):
         if phonenumbers.is_possible_number(number) and not number.extension and re.fullmatch(E164, e164):
             book.append((raw, region, e164))
     if book:
-        con.execute("insert into phone_book select unnest($1), unnest($2), unnest($3)", 
+        con.execute("insert into phone_book select unnest($1), unnest($2), unnest($3)",
                     [list(part) for part in zip(*book, strict=True)])
     return 0
 
 
 def check_contract(con):
-    """Hold the marts against what the export reads. Returns {field: DuckDB type}; Problem 3 with all that is wrong."""
-    problems, types = [], {}
+    """Hold the marts against what the export reads. Problem 3 with all that is wrong.
+
+    Returns {field: (DuckDB type, its SQL in main_statement)}.
+    """
+    problems, fields = [], {}
     for mart, kinds in MARTS.items():
         found = dict(con.execute("select column_name, data_type from duckdb_columns() where schema_name = 'marts' "
                                  "and table_name = ?", [mart]).fetchall())
-        types = found if mart == "customers" else types
+        alias = {"customers": "p", "customer_campaign_facts": "f"}.get(mart)
+        if alias:
+            fields = {column: (kind, f"{alias}.{quoted(column)}") for column, kind in found.items()} | fields
         problems += [f"{mart}.{column} is {found.get(column, 'missing')}" for kind, columns in kinds.items()
                      for column in columns.split() if not re.fullmatch(kind, found.get(column, ""))]
     if not problems:
         problems = [text for text, query in BROKEN.items() if con.execute(f"from ({query}) limit 1").fetchone()]
     if problems:
         raise Problem(CONTRACT, f"the marts do not fulfil the contract: {'; '.join(problems)}; rebuild and publish")
-    return types | {field: kind for field, (kind, _) in OTHER_FIELDS.items()}
+    return fields | OTHER_FIELDS
 
 
 # ---- consent ----
@@ -285,15 +291,15 @@ def shown(kind, sql):
     return f"if({sql} = {short}, {short}::varchar, ({sql})::varchar)"
 
 
-
-def _column_sql(delivery, column, types, safe):
+def _column_sql(delivery, column, known, safe):
     """How a column is made: (value over `judged`, {refused rule: condition on VALUE}, what is written of VALUE)."""
     spec, field = delivery.spec, column.field
     if field is None:
         return "null::varchar" if column.constant is None else literal(column.constant), {}, "VALUE"
-    if field not in types:
-        raise Problem(USAGE, f"deliveries.{delivery.name}.fields: customers has no column '{field}'")
-    kind, sql = types[field], field if field in ADDRESS else f"f_{field}"
+    if field not in known:
+        raise Problem(USAGE, f"deliveries.{delivery.name}.fields: there is no column '{field}' in customers or "
+                             "customer_campaign_facts")
+    kind, sql = known[field][0], field if field in ADDRESS else f"f_{field}"
     owner = {"email": "email", "phone": "sms"}.get(field)
     if owner and field not in CHANNELS[delivery.channel]:
         # A phone beside an e-mail address is another way to reach the person: only with that channel's consent.
@@ -325,15 +331,18 @@ def _column_sql(delivery, column, types, safe):
     return sql, rules, written
 
 
-def main_statement(delivery, audience, types, blocks, safe):
+def main_statement(delivery, audience, known, blocks, safe):
     """The one SELECT of a file: every member of the audience with the reason that keeps it out (null: written),
     c0 … cn as written, and `withheld`, the "n:rule" of values the destination does not take. No row is lost: the
-    waterfall adds up. blocks: {channel: (table, kinds)} of the delivery's channel and of addresses beside it.
+    waterfall adds up. known: of `check_contract`. blocks: {channel: (table, kinds)} of the delivery's channel and of
+    addresses beside it.
     """
-    channel, columns = delivery.channel, [_column_sql(delivery, column, types, safe) for column in delivery.columns]
+    channel, columns = delivery.channel, [_column_sql(delivery, column, known, safe) for column in delivery.columns]
     fields = sorted({column.field for column in delivery.columns if column.field and column.field not in ADDRESS})
-    raw = "".join(f", {OTHER_FIELDS.get(field, (0, f'p.{quoted(field)}'))[1]} as f_{field}" for field in fields)
-    consent = f"left join contact_{channel} c on c.person_id = m.person_id" if "consented_at" in fields else ""
+    raw = "".join(f", {known[field][1]} as f_{field}" for field in fields)
+    more = "".join(f" left join {table} {alias} on {alias}.person_id = m.person_id"
+                   for alias, table in (("c", f"contact_{channel}"), ("f", "marts.customer_campaign_facts"))
+                   if any(known[field][1].startswith(f"{alias}.") for field in fields))
     joins, ranks = "", {}
     for name, (table, kinds) in blocks.items():
         probes = [(f"{name}{i}", kind, probe) for kind in kinds for i, probe in enumerate(PROBES[kind])]
@@ -360,7 +369,7 @@ def main_statement(delivery, audience, types, blocks, safe):
                 m.is_holdout is distinct from false as held_out, if(m.can_{channel}, 0, 1)::utinyint as member_rank,
                 coalesce(no.rank, 0) as own_rank, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}
             from marts.audience_members m left join ({PERSON}) on p.person_id = m.person_id
-            left join (from contact_{channel} where rank > 0) no on no.person_id = m.person_id {consent}
+            left join (from contact_{channel} where rank > 0) no on no.person_id = m.person_id{more}
             where m.audience = {literal(audience)}),
         hashed as (select *, sha256(email) as email_sha256, sha256(phone) as phone_sha256 from member),
         judged as (select hashed.*, greatest(own_rank, member_rank, {ranks[channel]}) as rank
@@ -447,7 +456,7 @@ def given_identifiers(con, snapshots):
     return {int(name[1:]): f"select {name} as c from {table}" for name in found if re.fullmatch("i[0-9]+", name)}
 
 
-def suppress_statement(delivery, types, given, now):
+def suppress_statement(delivery, known, given, now):
     """The SELECT of suppress.csv: each listed address of the channel, once, as the destination identifies people.
 
     given: of `given_identifiers`. An erased person has no address any more; only a destination that was given it
@@ -456,7 +465,7 @@ def suppress_statement(delivery, types, given, now):
     columns, selects = delivery.suppress_columns(), []
     ids = [column for column in columns if column.identifier]
     for n, column in enumerate(ids):
-        value, rules, written = _column_sql(delivery, column, types, False)
+        value, rules, written = _column_sql(delivery, column, known, False)
         bad = " or ".join(["v is null", *(f"coalesce({rule}, false)" for rule in rules.values())])
         address = {"email": normalised("email", "address"), "phone": plain_e164("address")}.get(column.field, "address")
         place = ", ".join("c" if i == n else "null" for i in range(len(ids)))

@@ -46,8 +46,10 @@ def suppression(channel, address_type, address=None, reason="unsubscribed", sha=
     return (channel, address_type, address, sha or sha256(address), reason, datetime(2026, 5, 6))
 
 
-def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue=()):
-    """Write the marts to path (replaced when there). people: of `person`; audiences: (audience, person_id, ...) extra rows."""
+def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue=(), facts=()):
+    """Write the marts to path (replaced when there). people: of `person`; audiences: (audience, person_id, ...) extra rows;
+    facts: (person_id, next_product, simple_clv, loyalty_tier_until, first_name) of customer_campaign_facts.
+    """
     path.unlink(missing_ok=True)
     with duckdb.connect(str(path)) as con:
         con.execute(f"""create schema marts; use marts; create table customers ({CUSTOMERS});
@@ -62,6 +64,10 @@ def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue
         if catalogue:
             con.execute("create table audience_summary (audience varchar, channels varchar)")
             fill(con, "audience_summary", catalogue)
+        if facts:
+            con.execute("create table customer_campaign_facts (person_id varchar, next_product varchar, "
+                        "simple_clv decimal(18,4), loyalty_tier_until date, first_name varchar)")
+            fill(con, "customer_campaign_facts", facts)
         fill(con, "customers", [list(p["row"].values()) for p in people])
         fill(con, "customer_channels", [
             (p["row"]["person_id"], channel, reason is None, "opted_out" if reason == "no_consent" else "opted_in",

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import os
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -138,8 +139,7 @@ def test_linter_finds(exported, tmp_path, monkeypatch, case):
     types = dict.fromkeys(source.read_text("utf-8").splitlines()[0].split(","), "VARCHAR")
     with duckdb.connect() as con, duckdb.connect(str(exported.source)) as marts:
         marts.execute("use published")
-        kinds = {row[0]: row[1] for row in marts.execute("describe marts.customers").fetchall()}
-        kinds |= {field: kind for field, (kind, _) in rows.OTHER_FIELDS.items()}
+        kinds = rows.check_contract(marts)
         path = tmp_path / "at_risk.csv"
         path.write_bytes(source.read_bytes())
         assert files.lint(con, path, delivery, types, "audience", kinds) > 0
@@ -169,6 +169,8 @@ def test_files_split_at_the_limits(shop, limits):
 
 
 def test_folder_of_parquet_marts_gives_the_same_files(shop):
+    shop.configure({"csv": {"channel": "email", "audiences": "all", "fields": ["first_name", "stage", "next_product"]}})
+    shop.publish(facts=[(person["row"]["person_id"], "Kettle", 1, None, None) for person in shop.people])
     shop(code=5)
     marts = shop.folder / "marts"
     marts.mkdir()
@@ -210,3 +212,23 @@ def test_a_second_address_needs_its_own_consent(shop):
 
 def test_run_and_now_agree():
     assert NOW[:19].replace("-", "").replace(":", "") + "Z" == RUN
+
+
+def test_campaign_facts_are_fields_too(shop):
+    """The marts' money, dates and text like those of customers; where both have a column, that of customers."""
+    people = [person(f"p{i}", f"person{i}@example.com") for i in range(3)]
+    facts = [("p0", "Kettle", "12.5000", date(2026, 12, 31), "other"), ("p1", "=cmd()", "0.1234", None, "other")]
+    fields = ["first_name", {"Next product": "next_product"}, "simple_clv", "loyalty_tier_until"]
+    shop.configure({"csv": {"channel": "email", "audiences": ["at_risk"], "fields": fields}})
+    shop.publish(people, [], facts=facts)
+    shop(code=5)
+    assert shop.file("csv/at_risk.csv").read_text("utf-8").splitlines() == [
+        "email,first_name,Next product,simple_clv,loyalty_tier_until",
+        "person0@example.com,Ann,Kettle,12.50,2026-12-31",
+        "person1@example.com,Ann,,0.1234,",
+        "person2@example.com,Ann,,,",
+    ]
+    shop.publish(people, [], facts=[*facts, facts[0]])
+    assert "customer_campaign_facts has several rows" in shop(code=3).stderr
+    shop.publish(people, [])
+    assert "'next_product'" in shop(code=2).stderr
