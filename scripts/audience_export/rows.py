@@ -28,7 +28,8 @@ MARTS = {  # {mart: {type, as a regular expression: columns}}
     "audience_members": {"VARCHAR": "audience person_id blocked_reason", "DATE": "entered_on",
                          "BOOLEAN": "is_holdout can_email can_sms can_push can_ads"},
     "lifecycle_metrics": {"DATE": "metric_date"},
-    "customer_campaign_facts": {},  # may be absent: only more fields
+    # these may be absent: more fields, and the channels that audiences were made for
+    "customer_campaign_facts": {}, "audience_summary": {},
 }
 BROKEN = {  # a row of the query breaks the contract
     "audience_members has a row without person_id":

@@ -170,7 +170,8 @@ def test_files_split_at_the_limits(shop, limits):
 
 def test_folder_of_parquet_marts_gives_the_same_files(shop):
     shop.configure({"csv": {"channel": "email", "audiences": "all", "fields": ["first_name", "stage", "next_product"]}})
-    shop.publish(facts=[(person["row"]["person_id"], "Kettle", 1, None, None) for person in shop.people])
+    facts = [(person["row"]["person_id"], "Kettle", 1, None, None) for person in shop.people]
+    shop.publish(facts=facts, catalogue=[("at_risk", "email"), ("champions", "push"), ("stage_new", "email")])
     shop(code=5)
     marts = shop.folder / "marts"
     marts.mkdir()
@@ -178,8 +179,11 @@ def test_folder_of_parquet_marts_gives_the_same_files(shop):
         for mart in rows.MARTS:
             con.execute(f"copy marts.{mart} to '{marts / mart}.parquet'")
     shop("--from", str(marts), code=5, now="2026-11-22T07:00:00")
-    for path in sorted(shop.file("csv").iterdir()):
-        assert path.read_bytes() == shop.file(f"csv/{path.name}", "20261122T070000Z").read_bytes()
+    names = {path.name for path in shop.file("csv").iterdir()}
+    assert names == {path.name for path in shop.file("csv", "20261122T070000Z").iterdir()}
+    assert "at_risk.csv" in names and "champions.csv" not in names
+    for name in names:
+        assert shop.file(f"csv/{name}").read_bytes() == shop.file(f"csv/{name}", "20261122T070000Z").read_bytes()
 
 
 def test_spreadsheet_safe_prefixes_text_and_nothing_else(shop):
