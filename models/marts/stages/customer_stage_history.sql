@@ -46,6 +46,7 @@ spells as (
     window by_number as (partition by orders.person_id order by orders.order_number)
 ),
 
+-- fresh: new or reactivated for new_days, unless the next order comes first
 judged_spells as (
     select
         *,
