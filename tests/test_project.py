@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import report
+from audience_export import rows
 from support import PROJECT, Warehouse, dbt
 
 SQL = sorted((PROJECT / "models").rglob("*.sql")) + sorted((PROJECT / "macros").rglob("*.sql"))
@@ -110,6 +111,7 @@ def test_exposures_are_what_reads_the_marts(manifest):
         tables = set().union(*(connection.get_table_names(query) for query in report.QUERIES.values()))
     assert read["lifecycle_report"] == tables & marts
     datasets = (PROJECT / "scripts" / "superset" / "dashboard").glob("datasets/*/*.yaml")
+    assert all(models == rows.MARTS.keys() for name, models in read.items() if name.startswith("audiences_to_"))
     assert read["bi_dashboard"] == {path.stem for path in datasets}
 
 
