@@ -115,8 +115,10 @@ class Delivery:
         """The columns of suppress.csv: the channel's addresses, then constants (`{reason}` is the list's own)."""
         channel = self.spec["channels"][self.channel]
         columns = [Column(header, field, identifier=True) for field, header in channel["identifiers"].items()]
-        columns += [Column(header, None, constant=value) for header, value in channel.get("suppress", {}).items()]
-        return in_order(columns, self.spec)
+        needed = {header: self.given["constants"][header] for header in channel.get("needs", [])}
+        rest = {**channel.get("suppress", {}), **needed}.items()
+        more = [Column(header, None, constant=value) for header, value in rest]
+        return in_order(more + columns if self.spec.get("identifiers_last") else columns + more, self.spec)
 
     def fingerprint(self, safe):
         """16 hex digits that change when what a row means at the destination changes: mapping, hashing or salt; also
@@ -146,7 +148,7 @@ def _columns(given, spec):
     rest += [Column(channel["consented_at"], "consented_at")] if "consented_at" in channel else []
     for item in given.get("fields", []):
         header, field = next(iter(item.items())) if isinstance(item, dict) else (known.get(item), item)
-        if header is None and not spec.get("own_fields"):
+        if not spec.get("own_fields") and (field not in known or header != known[field]):
             raise Problem(USAGE, f"fields: this destination takes no '{field}', only {', '.join([*ids, *known])}")
         rest.append(Column(header or field, field))
     columns = rest + columns if spec.get("identifiers_last") else columns + rest

@@ -15,7 +15,7 @@ import duckdb
 from common import sync
 
 from . import rows
-from .config import UNEXPECTED, Problem
+from .config import UNEXPECTED, USAGE, Problem
 
 
 def reader(path, form, separator, types):
@@ -46,6 +46,8 @@ def write(con, stem, delivery, source, columns, kind, fields):  # noqa: PLR0917
     while True:
         paths = [stem.with_name(f"{stem.name}{f'-{part + 1:02}' * (parts > 1)}.{form}") for part in range(parts)]
         for part, path in enumerate(paths):
+            if path.exists():
+                raise Problem(USAGE, f"{delivery.name}/{path.name}: two audiences would be this file; rename one")
             number = "row_number() over (order by rowid)"
             where = f"qualify ({number} - 1) * {parts} // {total} = {part}" if parts > 1 else ""
             con.execute(f"copy (select {names} from {source} {where} {order}) to {rows.literal(path)} ({options})")
@@ -78,7 +80,7 @@ def lint(con, path, delivery, types, kind, fields):  # noqa: PLR0917
     rules = {f"each row needs {' or '.join(ids)}": f"coalesce({', '.join(ids)}) is null"}
     for column in columns:
         if types.get(column.header) == "VARCHAR":
-            for rule, broken in column_rules(delivery, column, rows.quoted(column.header), fields).items():
+            for rule, broken in column_rules(delivery, column, rows.quoted(column.header), fields, kind).items():
                 rules[f"{column.header} {rule}"] = broken
     if delivery.payload:
         stamp, payload = (rows.quoted(delivery.payload[key]) for key in ("updated_at", "column"))
@@ -101,8 +103,8 @@ def lint(con, path, delivery, types, kind, fields):  # noqa: PLR0917
     return total
 
 
-def column_rules(delivery, column, name, fields):
-    """{rule: condition that a value breaks it} of one text column of a written file."""
+def column_rules(delivery, column, name, fields, file):
+    """{rule: condition that a value breaks it} of one text column of a file: 'audience', 'removed' or 'suppress'."""
     spec, (kind, _) = delivery.spec, fields.get(column.field, (None, None))
     if column.field is None:
         value = "null" if column.constant is None else rows.literal(column.constant)
@@ -118,7 +120,8 @@ def column_rules(delivery, column, name, fields):
     if column.field == "phone":
         pattern = rows.E164[2:] if spec.get("normalise", {}).get("phone") == "digits" else rows.E164
         return {"must be a phone number": f"not regexp_full_match({name}, '{pattern}')"}
-    rules = {f"may hold no {rule}": rows.breaks(rule, name) for rule in delivery.refused(column)}
+    rules = {f"may hold no {rule}": rows.breaks(rule, name) for rule in delivery.refused(column)
+             if (file, rule) != ("suppress", "formula")}
     if column.field == "email":
         rules["must be an e-mail address"] = f"not regexp_full_match({name}, {rows.literal(rows.EMAIL)})"
     if "text_bytes" in spec:

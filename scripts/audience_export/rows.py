@@ -40,6 +40,9 @@ BROKEN = {  # a row of the query breaks the contract
     "suppression_list has an unknown address_type, or a row with neither address nor hash":
         "from marts.suppression_list where coalesce(address_type, '') not in ('email', 'phone', 'user_id') "
         "or coalesce(address, address_sha256) is null",
+    "suppression_list has a row without address whose address_sha256 is no SHA-256":
+        "from marts.suppression_list where address is null "
+        "and not regexp_full_match(lower(address_sha256), '[0-9a-f]{64}')",
     "suppression_list.address_sha256 is not the SHA-256 of address":
         "from marts.suppression_list where address_sha256 <> sha256(address)",
     "lifecycle_metrics is empty": "select 1 where (select max(metric_date) from marts.lifecycle_metrics) is null",
@@ -119,8 +122,9 @@ def plain_e164(sql):
 
 
 def digits(sql):
-    """A phone as the suppression list writes it: only + and digits."""
-    return f"if(regexp_full_match({sql}, '{E164}'), {sql}, regexp_replace({sql}, '[^0-9+]', '', 'g'))"
+    """A phone as the suppression list writes it: only + and digits, without the (0) that is not dialled from abroad."""
+    bare = f"regexp_replace(replace({sql}, '(0)', ''), '[^0-9+]', '', 'g')"
+    return f"if(regexp_full_match({sql}, '{E164}'), {sql}, {bare})"
 
 
 def is_hash(sql):
@@ -220,7 +224,8 @@ PROBES = {
     "phone": ["phone", "if(phone_digits is distinct from phone, phone_digits, null)"],
     "national": [*(f"ltrim({tail}, '0')" for tail in _CODES), "if(phone is null, ltrim(phone_digits, '+0'), null)"],
     "phone_sha256": ["phone_sha256", "sha256(phone_digits)", f"sha256({_CODES[0]})", f"sha256('00' || {_CODES[0]})",
-                     *(f"sha256('0' || {tail})" for tail in _CODES[1:])],
+                     *(f"sha256({zero}{tail})" for tail in _CODES[1:] for zero in ("", "'0' || "))],
+    "mailbox_sha256": [f"sha256({normalised('gmail', 'email')})"],
 }
 
 
@@ -263,6 +268,8 @@ def block(con, channel, gmail):
     people = "".join(f"union all select '{kind}', {value}, rank from unwilling " for kind, value in values)
     mailbox = f"""union all select 'mailbox', {normalised('gmail', 'address')}, rank from listed
                   where address_type = 'email'""" if gmail else ""
+    hashed_mailbox = """union all select 'mailbox_sha256', lower(address_sha256), rank from listed
+                        where address is null and address_type = 'email'""" if gmail else ""
     con.execute(f"""create temp table if not exists {table} as
         with listed as (select *, {_rank('reason')} as rank from marts.suppression_list
                         where channel = '{channel}' or channel is null),
@@ -273,6 +280,7 @@ def block(con, channel, gmail):
             select address_type as kind, case address_type when 'email' then {normalised('email', 'address')}
                 when 'phone' then {digits('address')} else address end as value, rank from listed
             union all select address_type || '_sha256', lower(address_sha256), rank from listed where address is null
+            {hashed_mailbox}
             union all select 'national', ltrim({digits('address')}, '+0'), rank from listed
                 where address_type = 'phone' and not starts_with(address, '+') {mailbox} {people})
         where value <> '' group by all""")
@@ -467,6 +475,7 @@ def suppress_statement(delivery, known, given, now):
     ids = [column for column in columns if column.identifier]
     for n, column in enumerate(ids):
         value, rules, written = _column_sql(delivery, column, known, False)
+        rules.pop("formula", None)  # -dash@example.com has to reach the destination, too
         bad = " or ".join(["v is null", *(f"coalesce({rule}, false)" for rule in rules.values())])
         address = {"email": normalised("email", "address"), "phone": plain_e164("address")}.get(column.field, "address")
         place = ", ".join("c" if i == n else "null" for i in range(len(ids)))
@@ -476,15 +485,14 @@ def suppress_statement(delivery, known, given, now):
                     false as plain_email, reason from listed where address_type = '{TYPES[column.field]}')))
             where c is not null""".replace("VALUE", "v"))
         if n in given:
+            plus = "'+' || " if delivery.spec.get("normalise", {}).get(column.field) == "digits" else ""
             selects.append(f"""select {place}, 'erased' from ({given[n]})
-                where {'c' if delivery.hashes(column) else 'sha256(c)'} in (
+                where {'c' if delivery.hashes(column) else f"sha256({plus}c)"} in (
                     select lower(address_sha256) from listed
                     where address is null and address_type = '{TYPES[column.field]}')""")
-    listed = [(column.header, f"i{n}") for n, column in enumerate(ids)]
-    for column in columns:
-        if not column.identifier:
-            special = {"{reason}": "min(reason)", None: "null::varchar"}
-            listed.append((column.header, special.get(column.constant) or literal(column.constant)))
+    special = {"{reason}": "min(reason)", None: "null::varchar"}
+    listed = [(column.header, f"i{ids.index(column)}" if column.identifier else
+               special.get(column.constant) or literal(column.constant)) for column in columns]
     names = ", ".join(f"i{n}" for n in range(len(ids)))
     shown = _wrapped(delivery, listed, [column.header for column in ids], now)
     return f"""with listed as (select * from marts.suppression_list

@@ -46,8 +46,12 @@ class Run:
     def __init__(self, con, state, now, safe, overrides):
         self.con, self.state, self.now, self.safe, self.overrides = con, state, now, safe, overrides
         self.notes, self.hits, self.fields = [], [], rows.check_contract(con)
-        self.members = dict(con.execute(
-            "select audience, count(*) from marts.audience_members group by all").fetchall())
+        counts = con.execute("select audience, count(*), count(distinct hash(person_id)) from marts.audience_members "
+                             "group by all").fetchall()
+        self.members = {audience: members for audience, members, _ in counts}
+        twice = [audience for audience, members, people in counts if members > people]
+        if twice:
+            raise Problem(CONTRACT, f"audience_members has a person twice in {', '.join(twice)}; rebuild the marts")
         self.catalogue = rows.catalogue(con)
         self.as_of = con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0]
         unread = rows.read_phones(con)
@@ -170,7 +174,8 @@ class Run:
         if ack and not same:
             self.notes.append(f"{delivery.name}/{audience}: the mapping or the salt changed, so everybody counts as "
                               "added and removals are withheld: replace the list there, then ack this run")
-        if ack and delivery.payload and datetime.fromisoformat(ack["created_at"]) >= self.now:
+        if ack and delivery.payload and datetime.fromisoformat(ack["created_at"]).replace(
+                microsecond=0) >= self.now.replace(microsecond=0):
             raise Problem(UNEXPECTED, f"{delivery.name}: {delivery.payload['updated_at']} must increase, but the clock "
                                       "is behind the last delivery")
         shape = rows.snapshot_columns(record["identifiers"], columns, delivery.payload.get("updated_at"))

@@ -11,6 +11,7 @@ import phonenumbers
 import pytest
 
 from published import CHANNELS, person, sha256, suppression
+from shop import RUN
 
 SEVERITY = ["no_consent", "unsubscribed", "hard_bounce", "complaint", "erased"]
 ADDRESSES = {"email": ["email"], "sms": ["phone"], "push": ["user_id"], "ads": ["email", "phone"]}
@@ -69,7 +70,7 @@ def forms(number, digits):
     found = {digits, number} - {None, ""}
     if number:
         bare = number[1:]
-        found |= {bare, "00" + bare} | {"0" + bare[i:] for i in (1, 2, 3)}
+        found |= {bare, "00" + bare} | {zero + bare[i:] for i in (1, 2, 3) for zero in ("", "0")}
     return found
 
 
@@ -78,7 +79,7 @@ class Oracle:
         self.suppressions = suppressions
         self.people = [{**p["row"], "channels": p["channels"], "is_holdout": p["is_holdout"],
                         "number": e164(p["row"]["phone"], p["row"]["country"]), "user_id": p["row"]["app_user_id"],
-                        "digits": re.sub("[^0-9+]", "", p["row"]["phone"] or "") or None} for p in people]
+                        "digits": re.sub("[^0-9+]", "", (p["row"]["phone"] or "").replace("(0)", "")) or None} for p in people]
         for p in self.people:
             p["mine"] = {"email": {p["email"]} - {None}, "user_id": {p["user_id"]} - {None}, "phone": forms(p["number"], p["digits"])}
             p["mine_sha"] = {kind: {sha256(x) for x in mine} for kind, mine in p["mine"].items()}
@@ -196,3 +197,40 @@ def test_consent_time_is_written_as_given(shop):
     shop.configure({"klaviyo": {"channel": "email", "audiences": "all"}})
     shop(code=0)
     assert "a@example.com,SUBSCRIBED,2025-12-31T23:59:59Z" in shop.file("klaviyo/at_risk.csv").read_text()
+
+
+@pytest.mark.parametrize(("given", "delivery", "listed"), [
+    ({"email": "j.doe@gmail.com"}, {"google": {"channel": "ads", "attest": ["ad_user_data", "ad_personalization"]}},
+     suppression("ads", "email", None, "erased", sha256("jdoe@gmail.com"))),
+    ({"phone": "+14155550134"}, {"klaviyo": {"channel": "sms"}},
+     suppression("sms", "phone", None, "erased", sha256("4155550134"))),
+    ({"phone": "+442079460134", "country": "GB"}, {"klaviyo": {"channel": "sms"}},
+     suppression("sms", "phone", "+442079460134", "unsubscribed")),
+    ({"phone": "+44 (0)20 7946 0134", "email": "a@example.com", "country": "GB"}, {"meta": {"channel": "ads"}},
+     suppression("ads", "phone", "+442079460134", "unsubscribed"))],
+    ids=["mailbox hash", "national hash", "as the mart writes +44 (0)20", "unreadable phone"])
+def test_a_listed_address_blocks_however_it_is_written(shop, given, delivery, listed):
+    (name, node), = delivery.items()
+    shop.configure({name: {**node, "audiences": ["at_risk"]}})
+    shop.publish([person("p1", **given), person("p2", "bob@example.com", "+16505550199")], [listed])
+    waterfall = shop.json(code=0)["manifest"]["deliveries"][name]["audiences"]["at_risk"]["waterfall"]
+    assert waterfall["has_identifier"] == 2 and waterfall["not_suppressed"] == 1 == waterfall["written"]
+
+
+def test_listed_addresses_that_look_like_formulas_reach_the_destination(shop):
+    shop.configure({"klaviyo": {"channel": "email", "audiences": ["at_risk"]}})
+    emails = ["-dash@example.com", "+tag@example.com", "ok@example.com"]
+    shop.publish([person("p1", "ann@example.com")], [suppression("email", "email", email) for email in emails])
+    shop(code=0)
+    assert sorted(shop.file("klaviyo/suppress.csv").read_text().split()[1:]) == sorted(emails)
+
+
+def test_an_erased_phone_reaches_a_destination_that_holds_digits(shop):
+    shop.configure({"salesforce_marketing_cloud": {"channel": "sms", "audiences": ["at_risk"]}})
+    shop.publish([person("p1", "ann@example.com", "+16505551212"), person("p2", "bob@example.com", "+16505550199")], [])
+    shop(code=0)
+    shop("ack", RUN, code=0)
+    shop.publish([person("p2", "bob@example.com", "+16505550199")],
+                 [suppression(None, "phone", None, "erased", sha256("+16505551212"))])
+    shop(code=0, now="2026-11-23T06:00:00")
+    assert "16505551212" in shop.file("salesforce_marketing_cloud/suppress.csv", "20261123T060000Z").read_text()

@@ -225,7 +225,8 @@ USAGE = {
     "needs": ({"braze": {"channel": "sms", "audiences": "all"}}, "subscription_group_id"),
     "bad guard": ({"csv": {**CSV["csv"], "guards": {"shrank": "much"}}}, "shrank"),
     "two names": ({"csv": {**CSV["csv"], "fields": ["first_name", {"FIRST_NAME": "last_name"}]}}, "two columns"),
-    "fixed headers": ({"google": {**EVERY["google"], "fields": [{"City": "city"}]}}, "must be among"),
+    "fixed headers": ({"google": {**EVERY["google"], "constants": {"City": "Rome"}}}, "must be among"),
+    "renamed where headers are given": ({"meta": {**EVERY["meta"], "fields": [{"fn": "language"}]}}, "takes no 'language'"),
     "cap": ({"csv": {**CSV["csv"], "cap": 0}}, "cap"),
 }
 
@@ -278,12 +279,26 @@ def test_missing_or_foreign_source_gives_3(shop):
     shop("--from", "no.duckdb", code=3)
 
 
-def test_doubled_members_are_written_once(shop):
+def test_doubled_members_are_refused(shop):
+    """One of the rows may be held out: which one counts is not for the exporter to guess."""
     with duckdb.connect(str(shop.source)) as con:
         con.execute("insert into marts.audience_members from marts.audience_members where person_id = 'p01'")
-    node = shop.json(code=5)["manifest"]["deliveries"]["csv"]["audiences"]["at_risk"]
-    assert node["reasons"]["duplicate"] == 2
-    assert sum("ann@" in line for line in lines(shop.file("csv/at_risk.csv"))) == 1
+    assert "a person twice in at_risk" in shop(code=3).stderr
+
+
+def test_two_audiences_never_share_a_file(shop):
+    shop.configure({"csv": {"channel": "email", "audiences": "all"}})
+    shop.publish([person("p1", "ann@example.com", audiences=("suppress",))], [])
+    assert "suppress.csv: two audiences would be this file" in shop(code=2).stderr
+
+
+def test_a_cloud_data_ingestion_stamp_has_whole_seconds(shop):
+    shop.configure({"braze_cdi": {"channel": "email", "audiences": ["at_risk"]}})
+    shop.publish(crowd(3), [])
+    shop(code=0, now="2026-11-22T06:00:00.100")
+    shop("ack", RUN, code=0)
+    shop.publish(crowd(4), [])
+    assert "must increase" in shop(code=1, now="2026-11-22T06:00:00.900").stderr
 
 
 def test_errors_hold_no_personal_data(shop, monkeypatch, capsys):
