@@ -28,8 +28,8 @@ MARTS = {  # {mart: {type, as a regular expression: columns}}
     "audience_members": {"VARCHAR": "audience person_id blocked_reason", "DATE": "entered_on",
                          "BOOLEAN": "is_holdout can_email can_sms can_push can_ads"},
     "lifecycle_metrics": {"DATE": "metric_date"},
-    # these may be absent: more fields, and the channels that audiences were made for
-    "customer_campaign_facts": {}, "audience_summary": {},
+    # these may be absent: more fields, the channels that audiences were made for, the marts' time zone
+    "customer_campaign_facts": {}, "audience_summary": {}, "build_settings": {},
 }
 BROKEN = {  # a row of the query breaks the contract
     "audience_members has a row without person_id":
@@ -154,6 +154,20 @@ def catalogue(con):
         return dict(con.execute("select audience, channels from marts.audience_summary").fetchall())
     except (duckdb.CatalogException, duckdb.BinderException):
         return {}
+
+
+def set_time_zone(con):
+    """Set the variable `time_zone`, in which the marts tell the time: UTC without build_settings. Files are in UTC."""
+    try:
+        row = con.execute("select business_time_zone from marts.build_settings").fetchone()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        row = None
+    con.execute(f"set variable time_zone = {literal(row[0] if row else 'UTC')}")
+
+
+def in_utc(kind, sql):
+    """A value of the marts as files have it: times in UTC instead of the marts' time zone."""
+    return f"timezone('UTC', timezone(getvariable('time_zone'), {sql}))" if kind == "TIMESTAMP" else sql
 
 
 def read_phones(con):
@@ -348,7 +362,7 @@ def main_statement(delivery, audience, known, blocks, safe):
     """
     channel, columns = delivery.channel, [_column_sql(delivery, column, known, safe) for column in delivery.columns]
     fields = sorted({column.field for column in delivery.columns if column.field and column.field not in ADDRESS})
-    raw = "".join(f", {known[field][1]} as f_{field}" for field in fields)
+    raw = "".join(f", {in_utc(*known[field])} as f_{field}" for field in fields)
     more = "".join(f" left join {table} {alias} on {alias}.person_id = m.person_id"
                    for alias, table in (("c", f"contact_{channel}"), ("f", "marts.customer_campaign_facts"))
                    if any(known[field][1].startswith(f"{alias}.") for field in fields))

@@ -54,6 +54,7 @@ class Run:
             raise Problem(CONTRACT, f"audience_members has a person twice in {', '.join(twice)}; rebuild the marts")
         self.catalogue = rows.catalogue(con)
         self.as_of = con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0]
+        rows.set_time_zone(con)
         unread = rows.read_phones(con)
         if unread:
             self.notes.append(f"{unread} phones are not in international form; install phonenumbers to have them read")

@@ -46,7 +46,7 @@ def suppression(channel, address_type, address=None, reason="unsubscribed", sha=
     return (channel, address_type, address, sha or sha256(address), reason, datetime(2026, 5, 6))
 
 
-def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue=(), facts=()):
+def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue=(), facts=(), time_zone=None):
     """Write the marts to path (replaced when there). people: of `person`; audiences: (audience, person_id, ...) extra rows;
     facts: (person_id, next_product, simple_clv, loyalty_tier_until, first_name) of customer_campaign_facts.
     """
@@ -64,6 +64,8 @@ def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue
         if catalogue:
             con.execute("create table audience_summary (audience varchar, channels varchar)")
             fill(con, "audience_summary", catalogue)
+        if time_zone:
+            con.execute(f"create table build_settings as select '{time_zone}' as business_time_zone")
         if facts:
             con.execute("create table customer_campaign_facts (person_id varchar, next_product varchar, "
                         "simple_clv decimal(18,4), loyalty_tier_until date, first_name varchar)")

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import os
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -171,7 +171,8 @@ def test_files_split_at_the_limits(shop, limits):
 def test_folder_of_parquet_marts_gives_the_same_files(shop):
     shop.configure({"csv": {"channel": "email", "audiences": "all", "fields": ["first_name", "stage", "next_product"]}})
     facts = [(person["row"]["person_id"], "Kettle", 1, None, None) for person in shop.people]
-    shop.publish(facts=facts, catalogue=[("at_risk", "email"), ("champions", "push"), ("stage_new", "email")])
+    shop.publish(facts=facts, catalogue=[("at_risk", "email"), ("champions", "push"), ("stage_new", "email")],
+                 time_zone="Asia/Tokyo")
     shop(code=5)
     marts = shop.folder / "marts"
     marts.mkdir()
@@ -236,3 +237,16 @@ def test_campaign_facts_are_fields_too(shop):
     assert "customer_campaign_facts has several rows" in shop(code=3).stderr
     shop.publish(people, [])
     assert "'next_product'" in shop(code=2).stderr
+
+
+def test_times_are_in_utc_whatever_the_time_zone_of_the_marts(shop):
+    """Berlin is an hour ahead in winter and two in summer; a consent of 00:30 there is of the day before."""
+    moments = {"p1": datetime(2026, 1, 2, 0, 30), "p2": datetime(2026, 7, 2, 0, 30)}
+    people = [person(name, f"{name}@example.com", consented_at=moment) for name, moment in moments.items()]
+    shop.configure({"klaviyo": {"channel": "email", "audiences": ["at_risk"], "fields": ["last_order_date"]}})
+    shop.publish(people, [], time_zone="Europe/Berlin")
+    shop(code=0)
+    assert shop.file("klaviyo/at_risk.csv").read_text("utf-8").splitlines()[1:] == [
+        "p1@example.com,SUBSCRIBED,2026-01-01T23:30:00Z,2026-08-09",
+        "p2@example.com,SUBSCRIBED,2026-07-01T22:30:00Z,2026-08-09",
+    ]
