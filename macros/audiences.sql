@@ -90,7 +90,7 @@ select
     {{ sql_text(audience.name) }} as audience,
     {{ sql_text(meta.purpose) }} as purpose,
     {{ sql_text(meta.owner) }} as owner,
-    {{ sql_text(meta.campaign) if meta.campaign else 'cast(null as varchar)' }} as campaign_id,
+    {{ sql_text(meta.campaign) if meta.campaign else 'cast(null as string)' }} as campaign_id,
     {{ sql_text(meta.channels | join(', ')) }} as channels,
     {{ sql_text(meta.objective) }} as objective,
     cast({{ meta.holdout_share }} as double) as holdout_share,
@@ -99,15 +99,15 @@ select
 {{ 'union all' if not loop.last }}
     {%- else %}
 select
-    cast(null as varchar) as audience,
-    cast(null as varchar) as purpose,
-    cast(null as varchar) as owner,
-    cast(null as varchar) as campaign_id,
-    cast(null as varchar) as channels,
-    cast(null as varchar) as objective,
+    cast(null as string) as audience,
+    cast(null as string) as purpose,
+    cast(null as string) as owner,
+    cast(null as string) as campaign_id,
+    cast(null as string) as channels,
+    cast(null as string) as objective,
     cast(null as double) as holdout_share,
     cast(null as integer) as minimum_size,
-    cast(null as varchar) as fields
+    cast(null as string) as fields
 where 1 = 0
     {%- endfor %}
 {% endmacro %}
@@ -126,8 +126,8 @@ from (
 {{ 'union all' if not loop.last }}
     {%- else %}
 select
-    cast(null as varchar) as audience,
-    cast(null as varchar) as person_id,
+    cast(null as string) as audience,
+    cast(null as string) as person_id,
     cast(null as date) as entered_on
 where 1 = 0
     {%- endfor %}

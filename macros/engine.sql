@@ -14,6 +14,20 @@
     {{ return("trim(" ~ text ~ ", ' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(8203) || chr(65279))") }}
 {% endmacro %}
 
+{#- The type of a raw column in DuckDB's words. -#}
+{% macro physical_type(column) %}{{ return(adapter.dispatch('physical_type')(column)) }}{% endmacro %}
+{% macro duckdb__physical_type(column) %}{{ return('VARCHAR' if column.is_string() else column.dtype | upper) }}{% endmacro %}
+
+{#- The named columns as one text that no other row has, the same on every engine: each value behind its length. -#}
+{% macro row_text(names, prefix='') %}
+    {%- set parts = [] -%}
+    {%- for name in names -%}
+        {%- set text = "cast(" ~ prefix ~ name ~ " as string)" -%}
+        {%- do parts.append("coalesce(cast(length(" ~ text ~ ") as string) || ':' || " ~ text ~ ", '-')") -%}
+    {%- endfor -%}
+    {{ return(parts | join(" || ")) }}
+{% endmacro %}
+
 {#- A JSON text of the named columns, in their order; `prefix` is what the columns' names begin with. -#}
 {% macro json_row(names, prefix='') %}{{ return(adapter.dispatch('json_row')(names, prefix)) }}{% endmacro %}
 {% macro duckdb__json_row(names, prefix) %}
@@ -62,6 +76,25 @@
 {% macro add_days(date, days) %}{{ return(adapter.dispatch('add_days')(date, days)) }}{% endmacro %}
 {% macro duckdb__add_days(date, days) %}{{ return("(" ~ date ~ " + cast(" ~ days ~ " as integer))") }}{% endmacro %}
 
+{#- Whole days from one date to the other. -#}
+{% macro days_between(first, last) %}{{ return(adapter.dispatch('days_between')(first, last)) }}{% endmacro %}
+{% macro duckdb__days_between(first, last) %}{{ return("(" ~ last ~ " - " ~ first ~ ")") }}{% endmacro %}
+
+{#- The same day a year before; dbt-spark's dateadd gives null where timestamps have no zone. -#}
+{% macro year_before(date) %}{{ return(adapter.dispatch('year_before')(date)) }}{% endmacro %}
+{% macro duckdb__year_before(date) %}{{ return("cast(" ~ dbt.dateadd('year', -1, date) ~ " as date)") }}{% endmacro %}
+
+{#- In whole ten-thousandths: decimals are divided as floating point, whole numbers are not. -#}
+{% macro duckdb__money_share(amount, part, whole) %}
+    {%- set units = [] -%}
+    {%- for value in [amount, part, whole] -%}
+        {%- do units.append("cast(cast(" ~ value ~ " as decimal(22, 4)) * 10000 as hugeint)") -%}
+    {%- endfor -%}
+    {%- set product, divisor = "(" ~ units[0] ~ " * " ~ units[1] ~ ")", "nullif(" ~ units[2] ~ ", 0)" -%}
+    {{ return("cast(cast(sign(" ~ product ~ ") * sign(" ~ divisor ~ ") as decimal(1, 0)) * cast((2 * abs(" ~ product ~ ") + abs(" ~ divisor
+        ~ ")) // (2 * abs(" ~ divisor ~ ")) as decimal(22, 0)) * cast(0.0001 as decimal(4, 4)) as decimal(18, 4))") }}
+{% endmacro %}
+
 {#- Calendar months from one date's month to the other's. -#}
 {% macro months_between_months(first, last) %}
     {{ return("(12 * (year(" ~ last ~ ") - year(" ~ first ~ ")) + month(" ~ last ~ ") - month(" ~ first ~ "))") }}
@@ -71,7 +104,7 @@
 {% macro next_month(date) %}cast({{ add_days('last_day(' ~ date ~ ')', 1) }} as date){% endmacro %}
 
 {#- "2025-03" of a date. -#}
-{% macro month_label(date) %}{{ return("substr(cast(" ~ date ~ " as varchar), 1, 7)") }}{% endmacro %}
+{% macro month_label(date) %}{{ return("substr(cast(" ~ date ~ " as string), 1, 7)") }}{% endmacro %}
 
 {#-
   The connected components of an undirected graph: each node with the smallest node that it is connected to.

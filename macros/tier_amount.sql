@@ -4,7 +4,7 @@
 -#}
 {% macro tier_amount(amount, basis) -%}
     case
-        when {{ basis }} = 'points' then {{ money('floor(' ~ amount ~ ' * ' ~ var('points_per_unit') ~ ')') }}
+        when {{ basis }} = 'points' then {{ money('floor(cast(' ~ amount ~ ' as decimal(19, 4)) * ' ~ var('points_per_unit') ~ ')') }}
         else {{ money(amount) }}
     end
 {%- endmacro %}

@@ -14,10 +14,10 @@
     {%- set declared = table.columns.values() | list -%}
     {%- set names = declared | map(attribute='name') | list -%}
     {%- set outputs = names + (declared | selectattr('config.meta.also_utc') | map(attribute='name') | map('replace', '_at', '_at_utc') | list) -%}
-    {%- set raw_values = json_row(names, 'raw__') -%}
+    {%- set raw_text = row_text(names, 'raw__') -%}
     {%- set physical = {} -%}
     {%- for column in adapter.get_columns_in_relation(relation) -%}
-        {%- do physical.update({column.name: 'VARCHAR' if column.is_string() else column.dtype | upper}) -%}
+        {%- do physical.update({column.name: physical_type(column)}) -%}
     {%- endfor -%}
 with raw_rows as (
     select
@@ -60,16 +60,16 @@ keyed as (
     select
         {{ outputs | join(',\n        ') }},
         reject_reason,
-        case when reject_reason is not null then {{ raw_values }} end as raw_row,
+        case when reject_reason is not null then {{ json_row(names, 'raw__') }} end as raw_row,
         {%- if meta.key_is_optional %}
         coalesce(
             {{ meta.key[0] }},
-            md5({{ raw_values }}) || '-' || row_number() over (partition by {{ raw_values }}, {{ meta.key[0] }} order by true)
+            md5({{ raw_text }}) || '-' || row_number() over (partition by {{ raw_text }}, {{ meta.key[0] }} order by 1)
         ) as row_key
         {%- elif meta.key %}
         {{ meta.key | join(" || '|' || ") }} as row_key
         {%- else %}
-        md5({{ raw_values }}) as row_key
+        md5({{ raw_text }}) as row_key
         {%- endif %}
     from judged
 ),
@@ -86,7 +86,7 @@ repeated_keys as (
 versions as (
     select
         keyed.*,
-        {{ json_row(outputs) }} as row_text
+        {{ row_text(outputs) }} as row_text
     from keyed
     inner join repeated_keys on keyed.row_key = repeated_keys.row_key
     where keyed.reject_reason is null
@@ -117,7 +117,7 @@ statuses as (
             when row_text != latest_text and {{ 'false' if meta.latest_by else 'true' }}
                 then '{{ (meta.key or ["row"]) | join(", ") }}: repeated with other values'
         end as reject_reason,
-        case when row_text != latest_text then row_text end as raw_row
+        case when row_text != latest_text then {{ json_row(outputs) }} end as raw_row
     from ranked
 
     union all
@@ -144,14 +144,14 @@ select * from statuses
     {%- set type = column.data_type -%}
     {%- if type == 'timestamp' and (physical.endswith('INT') or physical.endswith('INTEGER')) -%}
         {#- a day as a number, 20240131 -#}
-        {{ return(typed_value("cast(" ~ value ~ " as varchar)", column, 'VARCHAR', utc)) }}
+        {{ return(typed_value("cast(" ~ value ~ " as string)", column, 'VARCHAR', utc)) }}
     {%- endif -%}
     {%- set is_text = physical == 'VARCHAR' -%}
-    {%- if type == 'varchar' and is_text -%}
+    {%- if type == 'string' and is_text -%}
         {{ return(value) }}
-    {%- elif type == 'varchar' and physical in ['DOUBLE', 'FLOAT'] -%}
+    {%- elif type == 'string' and physical in ['DOUBLE', 'FLOAT'] -%}
         {#- ids that a data frame turned into floats: 13085.0 is 13085 -#}
-        {{ return("case when " ~ value ~ " = floor(" ~ value ~ ") then cast(cast(" ~ value ~ " as bigint) as varchar) else cast(" ~ value ~ " as varchar) end") }}
+        {{ return("case when " ~ value ~ " = floor(" ~ value ~ ") then cast(cast(" ~ value ~ " as bigint) as string) else cast(" ~ value ~ " as string) end") }}
     {%- elif type == 'bigint' and is_text -%}
         {{ return("case when " ~ matches(value, '^[+-]?[0-9]+(\\.0+)?$') ~ " then try_cast(try_cast(" ~ value ~ " as decimal(38, 4)) as bigint) end") }}
     {%- elif type == 'bigint' -%}

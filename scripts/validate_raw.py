@@ -107,7 +107,7 @@ def expected_columns(entry, table):
     if entry.get("column"):
         return [entry["column"]]
     if what == "values are readable":
-        return [name for name in columns if columns[name]["data_type"] != "varchar"]
+        return [name for name in columns if columns[name]["data_type"] != "string"]
     wanted = {"required columns are present": "required", "values are filled": "not_null"}.get(what)
     if wanted:
         return [name for name in columns if columns[name]["config"]["meta"].get(wanted)]

@@ -46,29 +46,110 @@ rfm as (
 
 pairs as (
     select
-        listed.figure,
-        listed.one,
-        listed.other
+        'orders of customers' as figure,
+        cast(orders.orders_count as decimal(38, 4)) as one,
+        cast(customers.orders_count as decimal(38, 4)) as other
     from orders
     cross join customers
+
+    union all
+
+    select
+        'gross revenue of customers' as figure,
+        cast(orders.gross_revenue as decimal(38, 4)) as one,
+        cast(customers.gross_revenue as decimal(38, 4)) as other
+    from orders
+    cross join customers
+
+    union all
+
+    select
+        'customers with orders' as figure,
+        cast(orders.customers as decimal(38, 4)) as one,
+        cast(customers.customers as decimal(38, 4)) as other
+    from orders
+    cross join customers
+
+    union all
+
+    select
+        'orders of cohorts' as figure,
+        cast(orders.orders_count as decimal(38, 4)) as one,
+        cast(cohorts.orders_count as decimal(38, 4)) as other
+    from orders
     cross join cohorts
+
+    union all
+
+    select
+        'gross revenue of cohorts' as figure,
+        cast(orders.gross_revenue as decimal(38, 4)) as one,
+        cast(cohorts.gross_revenue as decimal(38, 4)) as other
+    from orders
+    cross join cohorts
+
+    union all
+
+    select
+        'net revenue of cohorts' as figure,
+        cast(orders.net_revenue as decimal(38, 4)) as one,
+        cast(cohorts.net_revenue as decimal(38, 4)) as other
+    from orders
+    cross join cohorts
+
+    union all
+
+    select
+        'customers of cohorts' as figure,
+        cast(customers.customers as decimal(38, 4)) as one,
+        cast(cohorts.customers as decimal(38, 4)) as other
+    from customers
+    cross join cohorts
+
+    union all
+
+    select
+        'people of stages' as figure,
+        cast(customers.people as decimal(38, 4)) as one,
+        cast(stages.people as decimal(38, 4)) as other
+    from customers
     cross join stages
+
+    union all
+
+    select
+        'gross revenue of stages' as figure,
+        cast(customers.gross_revenue as decimal(38, 4)) as one,
+        cast(stages.gross_revenue as decimal(38, 4)) as other
+    from customers
+    cross join stages
+
+    union all
+
+    select
+        'net revenue of stages' as figure,
+        cast(customers.net_revenue as decimal(38, 4)) as one,
+        cast(stages.net_revenue as decimal(38, 4)) as other
+    from customers
+    cross join stages
+
+    union all
+
+    select
+        'customers of the RFM grid' as figure,
+        cast(customers.customers as decimal(38, 4)) as one,
+        cast(rfm.customers as decimal(38, 4)) as other
+    from customers
     cross join rfm
-    cross join lateral (
-        values
-        ('orders of customers', orders.orders_count, customers.orders_count),
-        ('gross revenue of customers', orders.gross_revenue, customers.gross_revenue),
-        ('customers with orders', orders.customers, customers.customers),
-        ('orders of cohorts', orders.orders_count, cohorts.orders_count),
-        ('gross revenue of cohorts', orders.gross_revenue, cohorts.gross_revenue),
-        ('net revenue of cohorts', orders.net_revenue, cohorts.net_revenue),
-        ('customers of cohorts', customers.customers, cohorts.customers),
-        ('people of stages', customers.people, stages.people),
-        ('gross revenue of stages', customers.gross_revenue, stages.gross_revenue),
-        ('net revenue of stages', customers.net_revenue, stages.net_revenue),
-        ('customers of the RFM grid', customers.customers, rfm.customers),
-        ('net revenue of the RFM grid', customers.net_revenue_of_customers, rfm.net_revenue)
-    ) as listed (figure, one, other)
+
+    union all
+
+    select
+        'net revenue of the RFM grid' as figure,
+        cast(customers.net_revenue_of_customers as decimal(38, 4)) as one,
+        cast(rfm.net_revenue as decimal(38, 4)) as other
+    from customers
+    cross join rfm
 )
 
 select *

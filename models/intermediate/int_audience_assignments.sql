@@ -27,8 +27,8 @@ assignments as (
         events.audience,
         events.person_id,
         min(events.as_of_date) as assigned_on,
-        min_by(events.is_holdout, cast(events.as_of_date as varchar) || events.recorded_person_id) as is_holdout,
-        min_by(events.holdout_share, cast(events.as_of_date as varchar) || events.recorded_person_id) as holdout_share,
+        min_by(events.is_holdout, cast(events.as_of_date as string) || events.recorded_person_id) as is_holdout,
+        min_by(events.holdout_share, cast(events.as_of_date as string) || events.recorded_person_id) as holdout_share,
         min(
             case when bounds.left_last is null or events.as_of_date >= bounds.left_last then events.entered_on end
         ) as entered_on,

@@ -86,7 +86,7 @@ identified as (
         md5(first_value(stable_key) over (partition by cluster order by created_at, stable_key)) as person_id
     from clustered
     -- a guest with an address that identifies nobody is nobody
-    where not starts_with(record_key, 'shop:guest:') or email not in (select unlinked_emails.email from unlinked_emails)
+    where record_key not like 'shop:guest:%' or email not in (select unlinked_emails.email from unlinked_emails)
 )
 
 select * from identified

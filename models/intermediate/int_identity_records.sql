@@ -35,7 +35,7 @@ registered as (
         'shop:customer:' || customer_id as record_key,
         'shop' as source,
         customer_id as source_id,
-        cast(null as varchar) as linked_key,
+        cast(null as string) as linked_key,
         email,
         created_at,
         'shop:customer:' || customer_id as stable_key
@@ -71,11 +71,11 @@ guests as (
     select
         'shop:guest:' || email as record_key,
         'shop' as source,
-        cast(null as varchar) as source_id,
-        cast(null as varchar) as linked_key,
+        cast(null as string) as source_id,
+        cast(null as string) as linked_key,
         email,
         min(ordered_at) as created_at,
-        'shop:guest_order:' || min_by(order_id, cast(ordered_at as varchar) || ' ' || order_id) as stable_key
+        'shop:guest_order:' || min_by(order_id, cast(ordered_at as string) || ' ' || order_id) as stable_key
     from shop_orders
     where customer_id is null and email is not null
     group by email
@@ -89,7 +89,7 @@ seen_in_orders as (
         substr(record_key, length(source || ':customer:') + 1) as source_id,
         ordered_at as seen_at
     from order_records
-    where not starts_with(record_key, 'shop:guest:')
+    where record_key not like 'shop:guest:%'
 
     union all
 
@@ -117,8 +117,8 @@ unregistered as (
         record_key,
         min(source) as source,
         min(source_id) as source_id,
-        cast(null as varchar) as linked_key,
-        cast(null as varchar) as email,
+        cast(null as string) as linked_key,
+        cast(null as string) as email,
         min(seen_at) as created_at,
         record_key as stable_key
     from seen_in_orders

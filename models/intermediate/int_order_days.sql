@@ -15,7 +15,7 @@ with_gaps as (
     select
         person_id,
         order_date,
-        order_date - lag(order_date) over (partition by person_id order by order_date) as gap_days
+        {{ days_between('lag(order_date) over (partition by person_id order by order_date)', 'order_date') }} as gap_days
     from order_days
 )
 

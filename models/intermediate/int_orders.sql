@@ -34,7 +34,7 @@ refunded as (
 in_source_currency as (
     select
         order_records.*,
-        order_records.gross_amount - order_records.discount_amount as sold_amount,
+        {{ money('order_records.gross_amount - order_records.discount_amount') }} as sold_amount,
         case
             when order_records.is_refunded_by_status then order_records.gross_amount - order_records.discount_amount
             else coalesce(refunded.amount, 0)
@@ -56,9 +56,12 @@ converted as (
         in_source_currency.order_channel,
         in_source_currency.fulfilment_channel,
         in_source_currency.coupon_code,
-        {{ money('in_source_currency.gross_amount * exchange_rates.rate') }} as gross_amount,
-        {{ money('in_source_currency.sold_amount * exchange_rates.rate') }} as sold_amount,
-        {{ money('(in_source_currency.sold_amount - in_source_currency.refunded_amount) * exchange_rates.rate') }}
+        in_source_currency.sold_amount as sold_in_currency,
+        in_source_currency.is_refunded_by_status,
+        exchange_rates.rate as exchange_rate,
+        {{ money_times('in_source_currency.gross_amount', 'exchange_rates.rate') }} as gross_amount,
+        {{ money_times('in_source_currency.sold_amount', 'exchange_rates.rate') }} as sold_amount,
+        {{ money_times('in_source_currency.sold_amount - in_source_currency.refunded_amount', 'exchange_rates.rate') }}
             as net_amount
     from in_source_currency
     inner join exchange_rates
@@ -79,6 +82,9 @@ with_person as (
         converted.order_channel,
         converted.fulfilment_channel,
         converted.coupon_code,
+        converted.sold_in_currency,
+        converted.exchange_rate,
+        converted.is_refunded_by_status,
         converted.gross_amount,
         {{ money('converted.gross_amount - converted.sold_amount') }} as discount_amount,
         {{ money('converted.sold_amount - converted.net_amount') }} as refunded_amount,

@@ -49,7 +49,7 @@ order_facts as (
 refund_facts as (
     select
         identity_map.person_id,
-        sum({{ money('refund_records.amount * exchange_rates.rate') }}) as refunded_without_order
+        sum({{ money_times('refund_records.amount', 'exchange_rates.rate') }}) as refunded_without_order
     from refund_records
     inner join identity_map on refund_records.record_key = identity_map.record_key
     inner join as_of on refund_records.refund_date <= as_of.as_of_date
@@ -81,7 +81,7 @@ joined as (
         coalesce(order_facts.orders_count, 0) as orders_count,
         order_facts.first_order_date,
         order_facts.last_order_date,
-        as_of.as_of_date - order_facts.last_order_date as recency_days,
+        {{ days_between('order_facts.last_order_date', 'as_of.as_of_date') }} as recency_days,
         {{ money('coalesce(order_facts.gross_revenue, 0)') }} as gross_revenue,
         {{ money('coalesce(order_facts.net_revenue, 0) - coalesce(refund_facts.refunded_without_order, 0)') }}
             as net_revenue,

@@ -41,9 +41,9 @@ described as (
             when identity_map.source = 'esp' then '2'
             else '1'
         end
-        || cast(coalesce(customers.updated_at, identity_map.created_at) as varchar)
+        || cast(coalesce(customers.updated_at, identity_map.created_at) as string)
         || identity_map.record_key as precedence,
-        cast(identity_map.created_at as varchar) || identity_map.record_key as seniority
+        cast(identity_map.created_at as string) || identity_map.record_key as seniority
     from identity_map
     cross join as_of
     left join customers

@@ -32,21 +32,42 @@ order_refunds as (
     group by refund_records.source, refund_records.order_id, refund_records.refund_date
 ),
 
--- an order's refunded amount is spread over its refunds; one without (refunded by its status) takes it at once
-refunded_so_far as (
+with_refunds as (
     select
         orders.order_key,
         orders.person_id,
-        greatest(orders.order_date, coalesce(order_refunds.refund_date, orders.order_date)) as change_date,
+        orders.gross_amount - orders.discount_amount as sold_amount,
+        orders.sold_in_currency,
+        orders.exchange_rate,
         order_refunds.refund_date,
-        {{ money(
-            'orders.refunded_amount * coalesce('
-            ~ 'sum(order_refunds.amount) over (partition by orders.order_key order by order_refunds.refund_date) '
-            ~ '/ nullif(sum(order_refunds.amount) over (partition by orders.order_key), 0), 1)'
-        ) }} as amount_so_far
+        greatest(orders.order_date, order_refunds.refund_date) as change_date,
+        sum(order_refunds.amount) over (partition by orders.order_key order by order_refunds.refund_date)
+            as refunded_in_currency
     from orders
-    left join order_refunds on orders.source = order_refunds.source and orders.order_id = order_refunds.order_id
-    where orders.refunded_amount != 0
+    inner join order_refunds on orders.source = order_refunds.source and orders.order_id = order_refunds.order_id
+    where not orders.is_refunded_by_status
+),
+
+-- converted as int_orders converts, so that each day's sum is what a build of that day would say
+refunded_so_far as (
+    select
+        order_key,
+        person_id,
+        change_date,
+        refund_date,
+        sold_amount - {{ money_times('sold_in_currency - refunded_in_currency', 'exchange_rate') }} as amount_so_far
+    from with_refunds
+
+    union all
+
+    select
+        order_key,
+        person_id,
+        order_date as change_date,
+        order_date as refund_date,
+        refunded_amount as amount_so_far
+    from orders
+    where is_refunded_by_status
 ),
 
 changes as (
@@ -75,7 +96,7 @@ changes as (
         refund_records.refund_date as change_date,
         0 as orders_count,
         null as order_date,
-        -{{ money('refund_records.amount * exchange_rates.rate') }} as net_change
+        -{{ money_times('refund_records.amount', 'exchange_rates.rate') }} as net_change
     from refund_records
     inner join identity_map on refund_records.record_key = identity_map.record_key
     inner join as_of on refund_records.refund_date <= as_of.as_of_date

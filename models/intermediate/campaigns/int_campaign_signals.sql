@@ -35,7 +35,7 @@ unioned as (
     select
         person_id,
         'any' as signal,
-        cast(null as varchar) as detail
+        cast(null as string) as detail
     from customers
 
     union all
@@ -43,7 +43,7 @@ unioned as (
     select
         person_id,
         'replacement_due' as signal,
-        product_name || ' is due on ' || cast(due_on as varchar) as detail
+        product_name || ' is due on ' || cast(due_on as string) as detail
     from replacements
 
     union all
@@ -52,7 +52,7 @@ unioned as (
         person_id,
         'next_product' as signal,
         'bought ' || because_product_name || ', and '
-        || cast(cast(round(100 * confidence) as integer) as varchar) || ' % of such baskets hold ' || next_product_name
+        || cast(cast(round(100 * confidence) as integer) as string) || ' % of such baskets hold ' || next_product_name
             as detail
     from next_products
 
@@ -61,7 +61,7 @@ unioned as (
     select
         person_id,
         'near_next_tier' as signal,
-        cast(cast(missing_to_next as decimal(18, 2)) as varchar) || ' (' || next_basis || ') to ' || next_tier
+        cast(cast(missing_to_next as decimal(18, 2)) as string) || ' (' || next_basis || ') to ' || next_tier
             as detail
     from loyalty_tiers
     where is_near_next_tier
@@ -71,8 +71,8 @@ unioned as (
     select
         person_id,
         'losing_tier' as signal,
-        tier || ' until ' || cast(tier_until as varchar) || ', '
-        || cast(cast(missing_to_keep as decimal(18, 2)) as varchar) || ' (' || keep_basis || ') keep it' as detail
+        tier || ' until ' || cast(tier_until as string) || ', '
+        || cast(cast(missing_to_keep as decimal(18, 2)) as string) || ' (' || keep_basis || ') keep it' as detail
     from loyalty_tiers
     where is_losing_tier
 
@@ -82,8 +82,8 @@ unioned as (
         person_id,
         'advocate' as signal,
         case
-            when nps_score is null then cast(successful_referrals as varchar) || ' invited people came'
-            else 'would recommend us: ' || cast(nps_score as varchar) || ' of 10'
+            when nps_score is null then cast(successful_referrals as string) || ' invited people came'
+            else 'would recommend us: ' || cast(nps_score as string) || ' of 10'
         end as detail
     from advocates
 
@@ -92,7 +92,7 @@ unioned as (
     select
         person_id,
         'multi_location' as signal,
-        cast(locations as varchar) || ' places' as detail
+        cast(locations as string) || ' places' as detail
     from extra_locations
 )
 

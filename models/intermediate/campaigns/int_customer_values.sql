@@ -31,7 +31,7 @@ measured as (
     select
         people.person_id,
         people.net_revenue as historic_value,
-        {{ money('people.net_revenue / people.orders_count') }} as average_order_value,
+        {{ money_per('people.net_revenue', 'people.orders_count') }} as average_order_value,
         coalesce(orders_of_a_year.orders_a_year, 0) as orders_a_year,
         customer_years.customer_years
     from people

@@ -10,7 +10,7 @@ shop_items as (
 
 retail_lines as (
     select * from {{ ref('stg_online_retail__product_lines') }}
-    where stock_code is not null and not starts_with(invoice, 'C') and quantity > 0 and price > 0
+    where stock_code is not null and invoice not like 'C%' and quantity > 0 and price > 0
 ),
 
 lines as (
@@ -54,10 +54,10 @@ shares as (
         orders.refunded_amount > 0 and orders.net_amount <= 0 as is_returned,
         product_lines.source || ':' || product_lines.product_id as product_key,
         product_lines.quantity,
-        coalesce(
-            {{ ratio('sum(product_lines.line_value) over so_far', 'sum(product_lines.line_value) over whole_order') }},
-            {{ ratio('row_number() over so_far', 'count(*) over whole_order') }}
-        ) as share_so_far
+        sum(product_lines.line_value) over so_far as value_so_far,
+        sum(product_lines.line_value) over whole_order as order_value,
+        row_number() over so_far as lines_so_far,
+        count(*) over whole_order as order_lines
     from orders
     inner join product_lines on orders.source = product_lines.source and orders.order_id = product_lines.order_id
     window
@@ -69,7 +69,10 @@ shares as (
 revenue as (
     select
         *,
-        {{ money('net_amount * share_so_far') }} as revenue_so_far
+        coalesce(
+            {{ money_share('net_amount', 'value_so_far', 'order_value') }},
+            {{ money_share('net_amount', 'lines_so_far', 'order_lines') }}
+        ) as revenue_so_far
     from shares
 ),
 

@@ -28,8 +28,8 @@ unioned as (
     select distinct
         'shop' as source,
         product_id,
-        cast(null as varchar) as product_name,
-        cast(null as varchar) as category,
+        cast(null as string) as product_name,
+        cast(null as string) as category,
         cast(null as bigint) as replacement_cycle_days
     from shop_items
     where product_id not in (select shop_products.product_id from shop_products)
@@ -39,8 +39,8 @@ unioned as (
     select
         'online_retail' as source,
         stock_code as product_id,
-        max_by(description, cast(invoiced_at as varchar) || description) as product_name,
-        cast(null as varchar) as category,
+        max_by(description, cast(invoiced_at as string) || description) as product_name,
+        cast(null as string) as category,
         cast(null as bigint) as replacement_cycle_days
     from retail_lines
     group by stock_code

@@ -42,11 +42,11 @@ due_days as (
 judged as (
     select
         due_days.*,
-        due_days.due_on - as_of.as_of_date as days_until_due,
+        {{ days_between('as_of.as_of_date', 'due_days.due_on') }} as days_until_due,
         case
-            when due_days.due_on - as_of.as_of_date > {{ var('replacement_lead_days') }} then 'not yet'
+            when {{ days_between('as_of.as_of_date', 'due_days.due_on') }} > {{ var('replacement_lead_days') }} then 'not yet'
             when due_days.due_on >= as_of.as_of_date then 'due'
-            when as_of.as_of_date - due_days.due_on <= {{ var('replacement_overdue_days') }} then 'overdue'
+            when {{ days_between('due_days.due_on', 'as_of.as_of_date') }} <= {{ var('replacement_overdue_days') }} then 'overdue'
             else 'given up'
         end as replacement_status
     from due_days

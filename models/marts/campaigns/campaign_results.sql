@@ -109,7 +109,7 @@ costs as (
     select
         campaigns.campaign_id,
         campaigns.campaign_name,
-        {{ money('campaigns.cost * exchange_rates.rate') }} as cost
+        {{ money_times('campaigns.cost', 'exchange_rates.rate') }} as cost
     from campaigns
     cross join as_of
     left join exchange_rates
@@ -217,10 +217,12 @@ final as (
         {{ ratio('revenue_difference', 'control_revenue_per_person') }} as relative_revenue_difference,
         revenue_difference - revenue_margin as revenue_difference_low,
         revenue_difference + revenue_margin as revenue_difference_high,
-        {{ money('revenue_difference * treated_people') }} as incremental_revenue,
+        {{ money_share('treated_revenue * control_people - control_revenue * treated_people', '1',
+            'case when treated_people > 0 then control_people end') }}
+            as incremental_revenue,
         cost,
         case when treated_people > 0 then {{ ratio('treated_revenue', 'cost') }} end as return_on_spend,
-        {{ money('cost / nullif(treated_conversions, 0)') }} as cost_per_conversion
+        {{ money_per('cost', 'treated_conversions') }} as cost_per_conversion
     from compared_arms
 )
 

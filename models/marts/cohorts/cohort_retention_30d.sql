@@ -44,9 +44,9 @@ windows as (
         cohort_month,
         cohort_size,
         as_of_date,
-        cast((period_start - first_order_date) / {{ days }} as integer) as window_index
+        cast({{ days_between('first_order_date', 'period_start') }} / {{ days }} as integer) as window_index
     from days_since_start
-    where (period_start - first_order_date) % {{ days }} = 0
+    where {{ days_between('first_order_date', 'period_start') }} % {{ days }} = 0
 ),
 
 matured as (
@@ -68,7 +68,7 @@ member_windows as (
         members.person_id,
         members.cohort_month,
         members.first_order_date,
-        cast(floor((orders.order_date - members.first_order_date) / {{ days }}) as integer) as window_index
+        cast(floor({{ days_between('members.first_order_date', 'orders.order_date') }} / {{ days }}) as integer) as window_index
     from orders
     inner join members on orders.person_id = members.person_id
 ),

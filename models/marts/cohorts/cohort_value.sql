@@ -149,8 +149,8 @@ final as (
         eligible_customers,
         gross_revenue,
         net_revenue,
-        {{ money('gross_revenue / nullif(eligible_customers, 0)') }} as gross_revenue_per_customer,
-        {{ money('net_revenue / nullif(eligible_customers, 0)') }} as net_revenue_per_customer,
+        {{ money_per('gross_revenue', 'eligible_customers') }} as gross_revenue_per_customer,
+        {{ money_per('net_revenue', 'eligible_customers') }} as net_revenue_per_customer,
         eligible_customers = customers as is_complete
     from cells
 )

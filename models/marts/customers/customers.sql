@@ -79,7 +79,7 @@ final as (
         people.recency_days,
         people.gross_revenue,
         people.net_revenue,
-        {{ money('case when people.orders_count > 0 then people.net_revenue / people.orders_count end') }}
+        {{ money_per('people.net_revenue', 'people.orders_count') }}
             as average_order_value,
         -- activity
         people.last_activity_date,

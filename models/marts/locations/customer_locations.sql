@@ -76,7 +76,7 @@ keyed as (
 spellings as (
     select
         city_key,
-        min_by(city, cast(seen_at as varchar) || ' ' || city) as city
+        min_by(city, cast(seen_at as string) || ' ' || city) as city
     from keyed
     group by city_key
 ),

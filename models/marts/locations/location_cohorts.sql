@@ -94,7 +94,7 @@ group_spells as (
         located.default_location,
         case
             when spells.extra_locations >= 3 then '3+'
-            else cast(cast(spells.extra_locations as integer) as varchar)
+            else cast(cast(spells.extra_locations as integer) as string)
         end as extra_locations
     from spells
     inner join located on spells.person_id = located.person_id

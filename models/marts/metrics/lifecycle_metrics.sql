@@ -240,7 +240,7 @@ running as (
 with_rates as (
     select
         metric_date,
-        cast({{ dbt.dateadd('year', -1, 'metric_date') }} as date) as year_ago_date,
+        {{ year_before('metric_date') }} as year_ago_date,
         users,
         customers,
         repeat_customers,

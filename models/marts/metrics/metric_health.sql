@@ -16,7 +16,7 @@ targets as (
 as_of as (
     select
         as_of_date,
-        cast({{ dbt.dateadd('year', -1, 'as_of_date') }} as date) as year_ago_date
+        {{ year_before('as_of_date') }} as year_ago_date
     from {{ ref('int_as_of') }}
 ),
 

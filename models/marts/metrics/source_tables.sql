@@ -63,7 +63,7 @@ final as (
             'with_lines.staged_rows + with_lines.duplicate_rows + with_lines.rejected_rows'
         ) }} as rejected_share,
         with_lines.latest_at,
-        as_of.as_of_date - cast(with_lines.latest_at as date) as days_behind
+        {{ days_between('cast(with_lines.latest_at as date)', 'as_of.as_of_date') }} as days_behind
     from with_lines
     cross join as_of
 )

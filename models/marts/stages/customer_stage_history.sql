@@ -211,7 +211,7 @@ final as (
         ) as rule,
         cast(changes.cycle_number as integer) as cycle_number,
         cast(changes.orders_count as bigint) as orders_count,
-        cast(changes.entered_at as date) - changes.last_order_date as days_since_last_order,
+        {{ days_between('changes.last_order_date', 'cast(changes.entered_at as date)') }} as days_since_last_order,
         thresholds.at_risk_after_days,
         thresholds.at_risk_source,
         thresholds.lapsed_after_days,

@@ -27,8 +27,8 @@ followed as (
         case when spells.next_gap_days is not null then greatest(spells.next_gap_days - {{ follow_up_days }}, 0) end
             as returns_from_day,
         least(
-            as_of.as_of_date - spells.order_date - {{ follow_up_days }},
-            coalesce(spells.next_gap_days - 1, as_of.as_of_date - spells.order_date)
+            {{ days_between('spells.order_date', 'as_of.as_of_date') }} - {{ follow_up_days }},
+            coalesce(spells.next_gap_days - 1, {{ days_between('spells.order_date', 'as_of.as_of_date') }})
         ) as last_day
     from spells
     cross join as_of

@@ -20,7 +20,7 @@ sample as (
 ),
 
 history as (
-    select as_of.as_of_date - min(order_days.order_date) as history_days
+    select {{ days_between('min(order_days.order_date)', 'as_of.as_of_date') }} as history_days
     from as_of
     left join order_days on true
     group by as_of.as_of_date

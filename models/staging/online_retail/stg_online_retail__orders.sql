@@ -8,12 +8,12 @@ invoices as (
         invoice as order_id,
         max(customer_id) as customer_id,
         -- numerics
-        {{ money('sum(quantity * price)') }} as gross_amount,
+        {{ money('sum(cast(quantity as decimal(18, 0)) * cast(price as decimal(19, 4)))') }} as gross_amount,
         -- timestamps
         min(invoiced_at) as ordered_at,
         cast(min(invoiced_at) as date) as order_date
     from product_lines
-    where not starts_with(invoice, 'C') and quantity > 0 and price > 0
+    where invoice not like 'C%' and quantity > 0 and price > 0
     group by invoice
 )
 

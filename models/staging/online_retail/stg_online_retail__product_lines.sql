@@ -13,7 +13,7 @@ non_products as (
     inner join non_product_codes
         on
             lines.stock_code = non_product_codes.code
-            or (non_product_codes.is_prefix and starts_with(lines.stock_code, non_product_codes.code))
+            or (non_product_codes.is_prefix and left(lines.stock_code, length(non_product_codes.code)) = non_product_codes.code)
 ),
 
 product_lines as (

@@ -9,12 +9,12 @@ credit_notes as (
         invoice as refund_id,
         max(customer_id) as customer_id,
         -- numerics
-        {{ money('-sum(quantity * price)') }} as amount,
+        {{ money('-sum(cast(quantity as decimal(18, 0)) * cast(price as decimal(19, 4)))') }} as amount,
         -- timestamps
         min(invoiced_at) as refunded_at,
         cast(min(invoiced_at) as date) as refund_date
     from product_lines
-    where starts_with(invoice, 'C')
+    where invoice like 'C%'
     group by invoice
 )
 
