@@ -3,7 +3,7 @@ with app_people as (
     select map.person_id
     from {{ ref('int_identity_map') }} as map
     inner join {{ ref('int_as_of') }} as as_of on map.created_at < as_of.as_of_end
-    where map.source = 'app'
+    where map.role = 'app'
 
     union
 
