@@ -150,7 +150,7 @@
 -#}
 {% macro csv_reader(file, table, problems) %}
     {%- set one_column = "auto_detect=false, header=false, delim='\\x01', quote='', escape='', columns={'line': 'VARCHAR'}" -%}
-    {%- set head = run_query("select line from read_csv(" ~ sql_text(file) ~ ", " ~ one_column ~ ", store_rejects=true, encoding='latin-1') limit 1").rows -%}
+    {%- set head = run_query("select line from read_csv(" ~ sql_text(file) ~ ", " ~ one_column ~ ", store_rejects=true) limit 1").rows -%}
     {%- if not head or not head[0][0] -%}
         {%- do problems.append(file ~ ": the file is empty; it needs a header line with the columns of README 'Your own data'") -%}
         {{ return('') }}
