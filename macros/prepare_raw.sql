@@ -79,7 +79,7 @@
         {%- endfor -%}
         {%- if found | length > 1 -%}
             {%- do problems.append("two files for one table: " ~ found | join(' and ') ~ "; keep one") -%}
-        {%- elif not found and table.config.meta.required -%}
+        {%- elif not found and table.config.meta.required and not table.config.meta.dialect -%}
             {%- do problems.append("source '" ~ table.source_name ~ "' needs " ~ path ~ ".parquet, .csv or .csv.gz; it is not there") -%}
         {%- endif -%}
     {%- endif -%}
@@ -181,7 +181,7 @@
 
 {#- A one-file source whose file has a header and no rows is a failed upstream export, not a shop without orders. -#}
 {% macro stop_if_required_tables_are_empty() %}
-    {%- for table in raw_tables() if table.source_name in active_sources() and table.config.meta.not_empty -%}
+    {%- for table in raw_tables() if table.source_name in active_sources() and table.config.meta.not_empty and not table.config.meta.dialect -%}
         {%- if run_query("select count(*) from (select 1 from raw." ~ table.identifier ~ " limit 1)").rows[0][0] == 0 -%}
             {{ stop_with([raw_folder() ~ '/' ~ table.config.meta.path ~ ": the file has no rows; was its export interrupted?"]) }}
         {%- endif -%}
