@@ -39,7 +39,7 @@ unioned as (
     select
         'online_retail' as source,
         stock_code as product_id,
-        max_by(description, cast(invoiced_at as string) || description) as product_name,
+        max_by(description, cast(invoiced_at as string) || ' ' || description) as product_name,
         cast(null as string) as category,
         cast(null as bigint) as replacement_cycle_days
     from retail_lines
