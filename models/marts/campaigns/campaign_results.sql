@@ -116,7 +116,7 @@ arms as (
 assigned as (
     select
         coalesce(audiences.audience, windows.audience) as audience,
-        any_value(audiences.campaign_id) as campaign_id,
+        min(audiences.campaign_id) as campaign_id,
         count(windows.person_id) as assigned_people,
         count(case when not windows.is_over then 1 end) as waiting_people
     from audiences
