@@ -28,8 +28,10 @@
     {{ return("convert_timezone('UTC', '" ~ zone ~ "', cast(" ~ instant ~ " as timestamp_ntz))") }}
 {% endmacro %}
 
+{#- in the hour that autumn repeats the later time, as on DuckDB; Java takes the earlier one -#}
 {% macro spark__wall_clock_to_utc(timestamp) %}
-    {{ return("convert_timezone('" ~ var('business_time_zone') ~ "', 'UTC', " ~ timestamp ~ ")") }}
+    {%- set zones = "convert_timezone('" ~ var('business_time_zone') ~ "', 'UTC', " -%}
+    {{ return("greatest(" ~ zones ~ timestamp ~ "), " ~ zones ~ timestamp ~ " + interval 1 hour) - interval 1 hour)") }}
 {% endmacro %}
 
 {% macro spark__parse_timestamp(text, format) %}
@@ -110,3 +112,14 @@ from round_16
 {% endmacro %}
 
 {% macro spark__year_before(date) %}{{ return("add_months(" ~ date ~ ", -12)") }}{% endmacro %}
+
+{#- `div` of decimals is exact, and `/` is not -#}
+{% macro spark__money_share(amount, part, whole) %}
+    {%- set units = [] -%}
+    {%- for value in [amount, part, whole] -%}
+        {%- do units.append("cast(cast(" ~ value ~ " as decimal(22, 4)) * 10000 as decimal(38, 0))") -%}
+    {%- endfor -%}
+    {%- set product, divisor = "(" ~ units[0] ~ " * " ~ units[1] ~ ")", "nullif(" ~ units[2] ~ ", 0)" -%}
+    {{ return("cast(cast(sign(" ~ product ~ ") * sign(" ~ divisor ~ ") as decimal(1, 0)) * cast((2 * abs(" ~ product ~ ") + abs(" ~ divisor
+        ~ ")) div (2 * abs(" ~ divisor ~ ")) as decimal(22, 0)) * cast(0.0001 as decimal(4, 4)) as decimal(18, 4))") }}
+{% endmacro %}

@@ -266,7 +266,7 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
     ("change", "message"),
     [
         ({"sources": "orders_file"}, "variable sources: a list is needed"),
-        ({"sources": ["orders"]}, "unknown source 'orders'; known: app, esp, online_retail, orders_file, shop"),
+        ({"sources": ["orders"]}, "unknown source 'orders'; known: app, canonical, esp, online_retail, orders_file, shop"),
         (
             {
                 "as_of_date": "30.06.2024",
