@@ -95,7 +95,9 @@ identified as (
         md5(
             first_value(clustered.stable_key) over (
                 partition by clustered.cluster
-                order by clustered.is_dated, clustered.created_at, clustered.stable_key
+                order by
+                    case when clustered.is_undated then cast('0001-01-01' as timestamp) else clustered.created_at end,
+                    clustered.stable_key
             )
         ) as person_id
     from clustered

@@ -46,7 +46,7 @@ registered as (
         cast(null as string) as linked_key,
         customers.email,
         coalesce(customers.created_at, customers_by_order.first_ordered_at) as created_at,
-        customers.created_at is not null as is_dated,
+        customers.created_at is null as is_undated,
         customers.source_system || ':customer:' || customers.customer_id as stable_key
     from customers
     left join customers_by_order
@@ -62,7 +62,7 @@ registered as (
         {{ linked_record('app', 'users') }} as linked_key,
         email,
         created_at,
-        true as is_dated,
+        false as is_undated,
         source_system || ':user:' || user_id as stable_key
     from users
 
@@ -76,7 +76,7 @@ registered as (
         {{ linked_record('esp', 'contacts') }} as linked_key,
         email,
         created_at,
-        true as is_dated,
+        false as is_undated,
         source_system || ':contact:' || contact_id as stable_key
     from contacts
 ),
@@ -91,7 +91,7 @@ guests as (
         cast(null as string) as linked_key,
         email,
         min(ordered_at) as created_at,
-        true as is_dated,
+        false as is_undated,
         source || ':guest_order:' || min_by(order_id, cast(ordered_at as string) || ' ' || order_id) as stable_key
     from order_records
     where customer_id is null and email is not null
@@ -140,7 +140,7 @@ unregistered as (
         cast(null as string) as linked_key,
         cast(null as string) as email,
         min(seen_at) as created_at,
-        true as is_dated,
+        false as is_undated,
         record_key as stable_key
     from seen_in_orders
     where record_key not in (select registered.record_key from registered)

@@ -29,7 +29,7 @@ said as (
         {{ "replace(phone, '''', '')" if phone == 'phone' else phone }} as phone,
         '{{ channel }}' as channel,
         row_status,
-        case lower(accepts_{{ channel }}_marketing) when 'yes' then 'subscribed' else lower(accepts_{{ channel }}_marketing) end as state,
+        replace(lower(accepts_{{ channel }}_marketing), 'yes', 'subscribed') as state,
         cast(null as timestamp) as changed_at,
         cast(null as timestamp) as changed_at_utc
     from exported

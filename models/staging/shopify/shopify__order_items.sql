@@ -22,7 +22,7 @@ loaded as (
     select
         -- ids
         order_id,
-        row_number() over (partition by order_id order by index, id) as line_number,
+        row_number() over (partition by order_id order by coalesce(index, 0), id) as line_number,
         product_id,
         -- numerics
         quantity,

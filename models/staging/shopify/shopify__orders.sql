@@ -32,6 +32,7 @@ first_codes as (
         order_id,
         min_by(code, index) as code
     from discount_codes
+    where code is not null
     group by order_id
 ),
 
@@ -83,10 +84,10 @@ from_export as (
         coalesce(exported_orders.discount_amount, 0) as discount_amount,
         lower(exported_orders.payment_method) like '%bogus%' as is_test,
         exported_orders.created_at as ordered_at,
-        -- greatest of what is known: the export has no time of the last change
-        greatest(
-            exported_orders.created_at, exported_orders.paid_at, exported_orders.fulfilled_at, exported_orders.cancelled_at
-        ) as updated_at
+        {{ latest_known(
+            'exported_orders.created_at',
+            ['exported_orders.paid_at', 'exported_orders.fulfilled_at', 'exported_orders.cancelled_at']
+        ) }} as updated_at
     from exported_orders
     left join known_emails on {{ normalised_email('exported_orders.email') }} = known_emails.email
 ),

@@ -21,11 +21,14 @@ loaded as (
 from_export as (
     select
         coalesce(lineitem_sku, lineitem_name) as product_id,
-        max_by(lineitem_name, coalesce(cast(created_at as string), '') || lineitem_name) as product_name,
+        lineitem_name as product_name,
         cast(null as string) as category,
-        max_by(vendor, coalesce(cast(created_at as string), '') || vendor) as brand
+        vendor as brand
     from exported_lines
-    group by coalesce(lineitem_sku, lineitem_name)
+    qualify row_number() over (
+        partition by coalesce(lineitem_sku, lineitem_name)
+        order by coalesce(cast(created_at as string), '') desc, lineitem_name, coalesce(vendor, '')
+    ) = 1
 ),
 
 unioned as (

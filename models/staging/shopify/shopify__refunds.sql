@@ -48,7 +48,7 @@ from_export as (
         -- numerics
         refunded_amount as amount,
         -- timestamps
-        greatest(created_at, paid_at, fulfilled_at, cancelled_at) as refunded_at
+        {{ latest_known('created_at', ['paid_at', 'fulfilled_at', 'cancelled_at']) }} as refunded_at
     from exported_orders
     where refunded_amount != 0
 ),
