@@ -1,6 +1,7 @@
--- address × channel: the latest statement wins, a tie is a no, and a no without a date is the latest
+-- address × channel: the latest statement wins, a tie is a no; a no without a date is the latest, a yes without one the first
 with consents as (
     select * from {{ ref('stg_esp__consents') }}
+    where status != 'silence'
 ),
 
 messages as (
@@ -45,7 +46,7 @@ known as (
     select stated.*
     from stated
     cross join as_of
-    where not stated.is_opt_in or stated.changed_at < as_of.as_of_end
+    where not stated.is_opt_in or stated.changed_at is null or stated.changed_at < as_of.as_of_end
 ),
 
 per_address as (
@@ -104,14 +105,9 @@ states as (
         address_type,
         address,
         channel,
-        case
-            when opted_in_at_utc > coalesce(opted_out_at_utc, cast('0001-01-01' as timestamp)) then 'opted_in'
-            else 'opted_out'
-        end as status,
-        case
-            when opted_in_at_utc > coalesce(opted_out_at_utc, cast('0001-01-01' as timestamp)) then opted_in_at
-            else opted_out_at
-        end as changed_at
+        case when opted_out_at_utc is null or opted_in_at_utc > opted_out_at_utc then 'opted_in' else 'opted_out' end as status,
+        case when opted_out_at_utc is null or opted_in_at_utc > opted_out_at_utc then opted_in_at else opted_out_at end as changed_at,
+        case when opted_out_at_utc = cast('9999-12-31' as timestamp) then opted_in_at end as overridden_opt_in_at
     from latest
 )
 
