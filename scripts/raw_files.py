@@ -41,9 +41,8 @@ def macros(project, query, variables):
             dispatch=lambda name: jinja.globals[f"duckdb__{name}"],
         ),
     }
-    for file in ("adapters", "engine", "prepare_raw", "typed_rows"):
-        text = (project / "macros" / f"{file}.sql").read_text()
-        for macro in re.findall(r"\{% macro .*?\{% endmacro %\}", text, re.DOTALL):
+    for file in sorted((project / "macros").glob("*.sql")):
+        for macro in re.findall(r"\{% macro .*?\{% endmacro %\}", file.read_text(), re.DOTALL):
             name = re.match(r"\{% macro (\w+)", macro)[1]
             jinja.globals[name] = function(name, macro)
     return jinja.globals

@@ -215,7 +215,11 @@ class Gate:
 
     def typed(self, name, column):
         """SQL of a raw column as its declared type, null if it is not one: the expression of the staging models."""
-        return self.macros["typed_value"](column, self.tables[name]["columns"][column], self.columns[name][column])
+        table, there = self.tables[name], self.columns[name]
+        instance = "instance" if "instance" in there else None
+        return self.macros["typed_column"](
+            column, table["columns"][column], table["source_name"], there[column], instance
+        )
 
     def key(self, name):
         """The columns that must tell rows apart: the key, and the version where there is one; [] if one is missing."""
