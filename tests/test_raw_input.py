@@ -254,7 +254,7 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
     missing = tmp_path / "nowhere"
     assert f"no raw data in '{missing}' (LIFECYCLE_RAW); `make demo` makes a demo" in complain({}, raw=missing)
     assert "orders.csv: the file is empty" in complain({"orders.csv": ""})
-    assert "orders: the file has no rows" in complain({"orders.csv": HEADER})
+    assert "orders.csv: the file has no rows" in complain({"orders.csv": HEADER})
     assert "required column 'ordered_at' is missing; found: customer_id, date, amount" in complain(
         {"orders.csv": "customer_id,date,amount\na,2024-01-01,1\n"}
     )
