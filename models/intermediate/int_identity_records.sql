@@ -45,6 +45,8 @@ registered as (
         customers.customer_id as source_id,
         cast(null as string) as linked_key,
         customers.email,
+        {{ name_key("coalesce(customers.first_name, '') || ' ' || coalesce(customers.last_name, '')") }} as person_name,
+        {{ normalised_phone('customers.phone') }} as phone,
         coalesce(customers.created_at, customers_by_order.first_ordered_at) as created_at,
         customers.created_at is null as is_undated,
         customers.source_system || ':customer:' || customers.customer_id as stable_key
@@ -61,6 +63,8 @@ registered as (
         user_id as source_id,
         {{ linked_record('app', 'users') }} as linked_key,
         email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         created_at,
         false as is_undated,
         source_system || ':user:' || user_id as stable_key
@@ -75,6 +79,8 @@ registered as (
         contact_id as source_id,
         {{ linked_record('esp', 'contacts') }} as linked_key,
         email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         created_at,
         false as is_undated,
         source_system || ':contact:' || contact_id as stable_key
@@ -90,6 +96,8 @@ guests as (
         cast(null as string) as source_id,
         cast(null as string) as linked_key,
         email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         min(ordered_at) as created_at,
         false as is_undated,
         source || ':guest_order:' || min_by(order_id, cast(ordered_at as string) || ' ' || order_id) as stable_key
@@ -139,6 +147,8 @@ unregistered as (
         min(source_id) as source_id,
         cast(null as string) as linked_key,
         cast(null as string) as email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         min(seen_at) as created_at,
         false as is_undated,
         record_key as stable_key
