@@ -34,9 +34,10 @@
         {%- elif own.lenient and column.data_type == 'timestamp' -%}
             {%- do final.update({name: "case when " ~ name ~ " >= " ~ earliest ~ " then " ~ name ~ " end"}) -%}
             {%- do final.update({name ~ '_utc': "case when " ~ name ~ " >= " ~ earliest ~ " then " ~ name ~ "_utc end"}) -%}
-        {%- elif own.silent_without and may_be_silent(table.source_name, has_instance) -%}
-            {%- do final.update({name: "case when " ~ may_be_silent(table.source_name, has_instance) ~ " and raw__" ~ own.silent_without
-                ~ " is null and coalesce(lower(" ~ name ~ "), '') != 'opted_in' then 'silence' else " ~ name ~ " end"}) -%}
+        {%- elif (own.silent_without or own.yes_word) and may_be_silent(table.source_name, has_instance) -%}
+            {%- do final.update({name: "case when " ~ may_be_silent(table.source_name, has_instance)
+                ~ (" and raw__" ~ own.silent_without ~ " is null" if own.silent_without else '')
+                ~ " and coalesce(lower(" ~ name ~ "), '') != '" ~ (own.yes_word or 'opted_in') ~ "' then 'silence' else " ~ name ~ " end"}) -%}
         {%- endif -%}
         {%- do remarked.extend(remarks('raw__' ~ name, column, physical.get(name, 'VARCHAR'))) -%}
     {%- endfor -%}

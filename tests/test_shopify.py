@@ -34,9 +34,8 @@ def airbyte(folder, has_streams):
     tables = defaultdict(list)
     for path in sorted(folder.glob("*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
-            tables[path.stem] = [
-                {key: value for key, value in row.items() if not key.startswith("_")} for row in csv.DictReader(file)
-            ]
+            there = [row for row in csv.DictReader(file) if row.get("_fivetran_deleted") != "true"]
+            tables[path.stem] = [{key: value for key, value in row.items() if not key.startswith("_")} for row in there]
     records = {name: [dict(map(json_value, row.items())) for row in rows] for name, rows in tables.items()}
     addresses = {address["id"]: address for address in records["customer_address"]}
     for customer in records["customer"]:
@@ -207,7 +206,7 @@ def test_a_customer_without_a_date_is_known_since_the_first_order_or_ever_since(
     warehouse = shop("fixture admin", raw_of("fixture", "admin"), SMALL)
     seen = dict(
         warehouse.rows(
-            "select email, cast(first_seen_at as date) from intermediate.int_person_facts join marts.customers using (person_id)"
+            "select email, cast(first_seen_at as date) from marts.customers"
         )
     )
     assert seen["anna@example.com"] == date(2026, 1, 11)

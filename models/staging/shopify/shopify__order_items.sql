@@ -42,7 +42,7 @@ from_export as (
                 exported_lines.lineitem_name,
                 exported_lines.row_key
         ) as line_number,
-        coalesce(exported_lines.lineitem_sku, exported_lines.lineitem_name) as product_id,
+        coalesce(exported_lines.lineitem_sku, exported_lines.lineitem_name_id) as product_id,
         -- numerics
         exported_lines.lineitem_quantity as quantity,
         exported_lines.lineitem_price as unit_price
