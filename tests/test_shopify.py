@@ -221,6 +221,28 @@ def test_airbyte_gives_the_marts_of_fivetran(shop, raw_of):
     assert different <= {"source_tables", "build_settings"}
 
 
+def test_an_exported_no_is_a_no_unless_silence_is_declared(raw_of, tmp_path):
+    """The export cannot tell "never asked" from "unsubscribed"; a yes is a yes in either case."""
+    for settings, no in (({}, "opted_out"), ({"shopify": {"undated_no": "silence"}}, "silence")):
+        path = tmp_path / f"{no}.duckdb"
+        variables = SMALL | {"source_settings": settings}
+        dbt(
+            "run", "--select", "+stg_esp__consents", raw=raw_of("fixture", "admin"), warehouse=path, variables=variables
+        )
+        with duckdb.connect(str(path), read_only=True) as connection:
+            said = connection.execute(
+                "select channel, coalesce(email, phone), status, changed_at from staging.stg_esp__consents order by 1, 2"
+            )
+            assert said.fetchall() == [
+                ("email", "anna@example.com", "opted_in", None),
+                ("email", "cigdem@example.com", no, None),
+                ("email", "david@example.com", no, None),
+                ("email", "eve@example.com", no, None),
+                ("sms", "+49301000101", no, None),
+                ("sms", "+49301000102", "opted_in", None),
+            ]
+
+
 def test_several_shops_are_told_apart_and_share_people_by_address(shop, raw_of, tmp_path):
     """Three shops with the same ids, in three layouts: money three times over, Anna once, everybody else once per shop."""
     for town, layout in (("berlin", "fivetran"), ("wien", "airbyte"), ("graz", "admin")):
