@@ -23,7 +23,7 @@ import duckdb
 PROJECT = Path(__file__).resolve().parents[1]
 MARTS = ["customer_stage_history", "growth_accounting", "lifecycle_metrics"]
 # how the project itself reads the orders and aggregates them per person, typed, deduplicated and converted
-READING = ["base_orders_file__orders", "stg_orders_file__orders", "int_order_records", "int_orders", "int_person_facts"]
+READING = ["base_orders_file__orders", "orders_file__orders", "stg_shop__orders", "int_order_records", "int_orders", "int_person_facts"]
 THREADS = 2  # as in profiles.yml
 VARIABLES = {
     "sources": ["orders_file"],

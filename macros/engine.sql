@@ -18,6 +18,9 @@
 {% macro physical_type(column) %}{{ return(adapter.dispatch('physical_type')(column)) }}{% endmacro %}
 {% macro duckdb__physical_type(column) %}{{ return('VARCHAR' if column.is_string() else column.dtype | upper) }}{% endmacro %}
 
+{#- A declared type in the words of physical_type. -#}
+{% macro type_name(type) %}{{ return('varchar' if type == 'string' else type) }}{% endmacro %}
+
 {#- The named columns as one text that no other row has, the same on every engine: each value behind its length. -#}
 {% macro row_text(names, prefix='') %}
     {%- set parts = [] -%}

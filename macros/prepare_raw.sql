@@ -73,7 +73,7 @@
     {%- set relation = 'raw.' ~ table.identifier -%}
     {%- set path = folder ~ '/' ~ table.config.meta.path -%}
     {%- set found = [] -%}
-    {%- if table.source_name in var('sources') -%}
+    {%- if table.source_name in active_sources() -%}
         {%- for ending in ['.parquet', '.csv', '.csv.gz'] -%}
             {%- if path ~ ending in files -%}{%- do found.append(path ~ ending) -%}{%- endif -%}
         {%- endfor -%}
@@ -181,7 +181,7 @@
 
 {#- A one-file source whose file has a header and no rows is a failed upstream export, not a shop without orders. -#}
 {% macro stop_if_required_tables_are_empty() %}
-    {%- for table in raw_tables() if table.source_name in var('sources') and table.config.meta.not_empty -%}
+    {%- for table in raw_tables() if table.source_name in active_sources() and table.config.meta.not_empty -%}
         {%- if run_query("select count(*) from (select 1 from raw." ~ table.identifier ~ " limit 1)").rows[0][0] == 0 -%}
             {{ stop_with([raw_folder() ~ '/' ~ table.config.meta.path ~ ": the file has no rows; was its export interrupted?"]) }}
         {%- endif -%}

@@ -13,7 +13,7 @@
     {%- set meta = table.config.meta -%}
     {%- set declared = table.columns.values() | list -%}
     {%- set names = declared | map(attribute='name') | list -%}
-    {%- set outputs = names + (declared | selectattr('config.meta.also_utc') | map(attribute='name') | map('replace', '_at', '_at_utc') | list) -%}
+    {%- set outputs = typed_columns(relation) -%}
     {%- set raw_text = row_text(names, 'raw__') -%}
     {%- set physical = {} -%}
     {%- for column in adapter.get_columns_in_relation(relation) -%}

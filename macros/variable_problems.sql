@@ -1,7 +1,7 @@
 {#- Everything that is wrong with the variables, each as one line that says how to mend it. -#}
 {% macro variable_problems() %}
     {%- set problems = [] -%}
-    {%- set known = raw_tables() | map(attribute='source_name') | reject('equalto', 'state') | unique | sort | list -%}
+    {%- set known = known_sources() -%}
     {%- set sources = var('sources') -%}
     {%- if sources is string or sources is not sequence or not sources -%}
         {%- do problems.append("variable sources: a list is needed, such as [orders_file]; known: " ~ known | join(', ')) -%}

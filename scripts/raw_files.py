@@ -41,7 +41,7 @@ def macros(project, query, variables):
             dispatch=lambda name: jinja.globals[f"duckdb__{name}"],
         ),
     }
-    for file in ("engine", "prepare_raw", "typed_rows"):
+    for file in ("adapters", "engine", "prepare_raw", "typed_rows"):
         text = (project / "macros" / f"{file}.sql").read_text()
         for macro in re.findall(r"\{% macro .*?\{% endmacro %\}", text, re.DOTALL):
             name = re.match(r"\{% macro (\w+)", macro)[1]
@@ -50,7 +50,7 @@ def macros(project, query, variables):
 
 
 def declared(project, sources):
-    """The raw tables of these sources by "system.table", shaped as the macros expect them."""
+    """The raw tables of these sources or adapters by "source.table", shaped as the macros expect them."""
     tables = {}
     for path in sorted(project.glob("models/staging/*/_*__sources.yml")):
         for source in yaml.safe_load(path.read_text())["sources"]:
@@ -61,13 +61,19 @@ def declared(project, sources):
                         column["name"]: column | {"config": {"meta": column.get("config", {}).get("meta", {})}}
                         for column in table["columns"]
                     }
-                    own = {"source_name": source["name"], "columns": columns, "yaml": path.relative_to(project)}
+                    own = {
+                        "source_name": source["name"],
+                        "adapter": path.parent.name,
+                        "columns": columns,
+                        "yaml": path.relative_to(project),
+                        "suite": path.relative_to(project).with_name(f"_{source['name']}__expectations.yml"),
+                    }
                     tables[f"{source['name']}.{table['name']}"] = table | own
-    known = sorted({table["source_name"] for table in tables.values()})
+    known = sorted({table[word] for table in tables.values() for word in ("source_name", "adapter")})
     for name in sources:
         if name not in known:
             raise Problem(2, f"unknown source '{name}'; known: {', '.join(known)}")
-    return {name: table for name, table in tables.items() if table["source_name"] in sources}
+    return {name: table for name, table in tables.items() if {table["source_name"], table["adapter"]} & {*sources}}
 
 
 def open_tables(functions, query, folder, tables):

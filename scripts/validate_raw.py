@@ -1,6 +1,6 @@
 """Check the raw data with Great Expectations before dbt starts.
 
-What is expected stands in expectations/<system>.yml; which columns, types and keys there are, in the source YAML of dbt.
+What is expected stands in models/staging/<adapter>/_<source>__expectations.yml; which columns, types and keys there are, in the source YAML of dbt.
 Every expectation becomes one aggregate over a view of the raw file, in a scratch DuckDB file: a share of rows (0 to 1),
 a number of rows, a mean or a day. No row comes into Python. Row counts and means are kept in LIFECYCLE_STATE/raw_checks,
 one Parquet file per run, for the next run to compare with.
@@ -114,27 +114,29 @@ def expected_columns(entry, table):
     return [None] if what != "key is unique" or table["config"]["meta"].get("key") else []
 
 
-def known_values(entry, variables):
-    """The allowed values in lower case: `values`, and the column of a seed or the variable that `also_from` names."""
+def known_values(entry, variables, system):
+    """The allowed values in lower case: `values`, and the column of a seed or the variable that `also_from` names.
+
+    Of a seed that tells systems apart, only the rows of this one and those of all.
+    """
     values = [*entry.get("values", [])]
     for origin, name in (place.split(".") for place in as_list(entry.get("also_from"))):
         if origin == "var":
             values.append(variables[name])
         else:
             with (PROJECT / "seeds" / f"{origin}.csv").open(newline="") as seed:
-                values += [row[name] for row in csv.DictReader(seed)]
+                values += [row[name] for row in csv.DictReader(seed) if row.get("source_system") in (None, "", system)]
     return sorted({str(value).strip().lower() for value in values})
 
 
 def load_checks(tables, variables):
     """One check per expectation, table and column of the suites; Problem (2) if a suite cannot be understood."""
     checks = []
-    for system in dict.fromkeys(table["source_name"] for table in tables.values()):
-        suite = PROJECT / "expectations" / f"{system}.yml"
-        if not suite.exists():
-            raise Problem(2, f"source '{system}' has no suite: write expectations/{system}.yml, README says how")
+    for system, suite in {table["source_name"]: table["suite"] for table in tables.values()}.items():
+        if not (PROJECT / suite).exists():
+            raise Problem(2, f"source '{system}' has no suite: write {suite}, README says how")
         own = [name.split(".")[1] for name in tables if name.startswith(f"{system}.")]
-        for number, entry in enumerate(yaml.safe_load(suite.read_text()), start=1):
+        for number, entry in enumerate(yaml.safe_load((PROJECT / suite).read_text()), start=1):
             names = own if entry.get("table") == "all" else as_list(entry.get("table"))
             wrong = [f"unknown word '{word}'" for word in entry if word not in PARAMETERS]
             wrong += [f"no table '{name}'; there are {', '.join(own)}" for name in names if name not in own]
@@ -143,12 +145,12 @@ def load_checks(tables, variables):
             if entry.get("severity") not in ("stop", "warn") or not entry.get("reason") or not names:
                 wrong.append("a table, a severity (stop or warn) and a reason are needed")
             if wrong:
-                raise Problem(2, f"expectations/{system}.yml, number {number}: {'; '.join(wrong)}")
+                raise Problem(2, f"{suite}, number {number}: {'; '.join(wrong)}")
             for name in names:
                 for column in expected_columns(entry, tables[f"{system}.{name}"]):
                     if column and column not in tables[f"{system}.{name}"]["columns"]:
-                        raise Problem(2, f"expectations/{system}.yml, number {number}: {name} has no column '{column}'")
-                    place = {"table": f"{system}.{name}", "column": column, "values": known_values(entry, variables)}
+                        raise Problem(2, f"{suite}, number {number}: {name} has no column '{column}'")
+                    place = {"table": f"{system}.{name}", "column": column, "values": known_values(entry, variables, system)}
                     checks.append(entry | place)
     return checks
 
@@ -348,7 +350,7 @@ class Gate:
         if rows == 0 or (observed is None and what in COMPARED):
             return {"rows": 0}  # Great Expectations lets no value at all fail
         facts = check | {"rows": rows, "observed": observed or "no day", "as_of": self.as_of}
-        facts |= {"yaml": table["yaml"], "suite": f"expectations/{table['source_name']}.yml"}
+        facts |= {"yaml": table["yaml"], "suite": table["suite"]}
         if rows:
             facts |= {"share": f"{1 - observed:.1%}", "limit": f"{1 - check['at_least']:.1%}"}
         if column:

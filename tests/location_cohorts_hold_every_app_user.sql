@@ -3,7 +3,7 @@ with app_people as (
     select identity_map.person_id
     from {{ ref('int_identity_map') }} as identity_map
     inner join {{ ref('int_as_of') }} as as_of on identity_map.created_at < as_of.as_of_end
-    where identity_map.source = 'app'
+    where identity_map.role = 'app'
 
     union
 

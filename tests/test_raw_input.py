@@ -236,7 +236,7 @@ def test_the_original_spelling_of_online_retail_is_read(read):
     assert warehouse.rows(
         "select primary_customer_id, orders_count, gross_revenue, net_revenue from marts.customers"
     ) == [("17850", 1, Decimal("18.3000"), Decimal("-9.2000"))]
-    assert warehouse.rows("select distinct stock_code from staging.stg_online_retail__lines order by 1") == [
+    assert warehouse.rows("select distinct stock_code from staging.int_online_retail__lines order by 1") == [
         ("85123A",),
         ("D",),
         ("POST",),
@@ -266,7 +266,7 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
     ("change", "message"),
     [
         ({"sources": "orders_file"}, "variable sources: a list is needed"),
-        ({"sources": ["orders"]}, "unknown source 'orders'; known: app, esp, online_retail, orders_file, shop"),
+        ({"sources": ["orders"]}, "unknown source 'orders'; known: app, canonical, esp, online_retail, orders_file, shop"),
         (
             {
                 "as_of_date": "30.06.2024",

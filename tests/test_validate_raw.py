@@ -358,8 +358,9 @@ def test_wrong_usage_says_so(tmp_path, flags, code, message):
     ],
 )
 def test_a_suite_that_cannot_be_understood_says_so(tmp_path, monkeypatch, entry, message):
-    (tmp_path / "expectations").mkdir()
-    (tmp_path / "expectations" / "orders_file.yml").write_text(f"- {entry}\n")
+    suite = tmp_path / "models/staging/orders_file/_orders_file__expectations.yml"
+    suite.parent.mkdir(parents=True)
+    suite.write_text(f"- {entry}\n")
     tables = validate_raw.raw_files.declared(PROJECT, ["orders_file"])
     monkeypatch.setattr(validate_raw, "PROJECT", tmp_path)
     with pytest.raises(validate_raw.Problem, match=re.escape(message)):

@@ -10,7 +10,7 @@ orders as (
 
 identity_map as (
     select * from {{ ref('int_identity_map') }}
-    where source = 'app'
+    where role = 'app'
 ),
 
 as_of as (
@@ -29,7 +29,8 @@ unioned as (
         min(case when events.event_name in ('product_added_to_cart', 'checkout_started') then events.occurred_at end)
             as first_cart_at
     from events
-    inner join identity_map on events.user_id = identity_map.source_id
+    inner join identity_map
+        on events.source_system = identity_map.source and events.user_id = identity_map.source_id
     inner join as_of on events.event_date <= as_of.as_of_date
     group by identity_map.person_id, events.event_date
 

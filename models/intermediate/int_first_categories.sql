@@ -1,7 +1,7 @@
--- customer × category of the most valuable line of the first order; only the shop's orders have lines with categories
+-- customer × category of the most valuable line of the first order
 with orders as (
     select * from {{ ref('orders') }}
-    where is_first_order and source = 'shop'
+    where is_first_order
 ),
 
 order_items as (
@@ -21,8 +21,9 @@ ranked_lines as (
             order by order_items.quantity * order_items.unit_price desc nulls last, order_items.line_number
         ) as line_rank
     from orders
-    inner join order_items on orders.order_id = order_items.order_id
-    left join products on order_items.product_id = products.product_id
+    inner join order_items on orders.source = order_items.source_system and orders.order_id = order_items.order_id
+    left join products
+        on order_items.source_system = products.source_system and order_items.product_id = products.product_id
 ),
 
 first_categories as (

@@ -78,6 +78,7 @@ clustered as (
 identified as (
     select
         record_key,
+        role,
         source,
         source_id,
         email,
@@ -85,8 +86,8 @@ identified as (
         md5(stable_key) as record_id,
         md5(first_value(stable_key) over (partition by cluster order by created_at, stable_key)) as person_id
     from clustered
-    -- a guest with an address that identifies nobody is nobody
-    where record_key not like 'shop:guest:%' or email not in (select unlinked_emails.email from unlinked_emails)
+    -- a guest (nobody's id) with an address that identifies nobody is nobody
+    where source_id is not null or email not in (select unlinked_emails.email from unlinked_emails)
 )
 
 select * from identified

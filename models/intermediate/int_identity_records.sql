@@ -15,106 +15,108 @@ contacts as (
     select * from {{ ref('stg_esp__contacts') }}
 ),
 
-shop_orders as (
-    select * from {{ ref('stg_shop__orders') }}
-    where not is_test
-),
-
 order_records as (
     select * from {{ ref('int_order_records') }}
-    where record_key is not null and not is_test
+    where not is_test
 ),
 
 refund_records as (
     select * from {{ ref('int_refund_records') }}
-    where record_key is not null
+    where customer_id is not null
 ),
 
 registered as (
     select
-        'shop:customer:' || customer_id as record_key,
-        'shop' as source,
+        source_system || ':customer:' || customer_id as record_key,
+        'shop' as role,
+        source_system as source,
         customer_id as source_id,
         cast(null as string) as linked_key,
         email,
         created_at,
-        'shop:customer:' || customer_id as stable_key
+        source_system || ':customer:' || customer_id as stable_key
     from customers
 
     union all
 
     select
-        'app:user:' || user_id as record_key,
-        'app' as source,
+        source_system || ':user:' || user_id as record_key,
+        'app' as role,
+        source_system as source,
         user_id as source_id,
-        'shop:customer:' || customer_id as linked_key,
+        {{ linked_record('app', 'users') }} as linked_key,
         email,
         created_at,
-        'app:user:' || user_id as stable_key
+        source_system || ':user:' || user_id as stable_key
     from users
 
     union all
 
     select
-        'esp:contact:' || contact_id as record_key,
-        'esp' as source,
+        source_system || ':contact:' || contact_id as record_key,
+        'esp' as role,
+        source_system as source,
         contact_id as source_id,
-        'shop:customer:' || customer_id as linked_key,
+        {{ linked_record('esp', 'contacts') }} as linked_key,
         email,
         created_at,
-        'esp:contact:' || contact_id as stable_key
+        source_system || ':contact:' || contact_id as stable_key
     from contacts
 ),
 
 -- an address alone would be personal data inside an id: a guest is named after the first order
 guests as (
     select
-        'shop:guest:' || email as record_key,
-        'shop' as source,
+        record_key,
+        'shop' as role,
+        source,
         cast(null as string) as source_id,
         cast(null as string) as linked_key,
         email,
         min(ordered_at) as created_at,
-        'shop:guest_order:' || min_by(order_id, cast(ordered_at as string) || ' ' || order_id) as stable_key
-    from shop_orders
+        source || ':guest_order:' || min_by(order_id, cast(ordered_at as string) || ' ' || order_id) as stable_key
+    from order_records
     where customer_id is null and email is not null
-    group by email
+    group by record_key, source, email
 ),
 
 -- known only from what they did: ids without a record of their own
 seen_in_orders as (
     select
         record_key,
+        'shop' as role,
         source,
-        substr(record_key, length(source || ':customer:') + 1) as source_id,
+        customer_id as source_id,
         ordered_at as seen_at
     from order_records
-    where record_key not like 'shop:guest:%'
+    where customer_id is not null
 
     union all
 
     select
         record_key,
+        'shop' as role,
         source,
-        substr(record_key, length(source || ':customer:') + 1) as source_id,
+        customer_id as source_id,
         cast(refund_date as timestamp) as seen_at
     from refund_records
 
     union all
 
     select
-        'app:user:' || user_id as record_key,
-        'app' as source,
+        source_system || ':user:' || user_id as record_key,
+        'app' as role,
+        source_system as source,
         user_id as source_id,
         min(occurred_at) as seen_at
     from events
-    where user_id not in (select users.user_id from users)
-    group by user_id
+    group by source_system, user_id
 ),
 
 unregistered as (
     select
         record_key,
+        min(role) as role,
         min(source) as source,
         min(source_id) as source_id,
         cast(null as string) as linked_key,

@@ -22,7 +22,7 @@ unioned as (
         'user_id' as address_type,
         source_id as address
     from identity_map
-    where source = 'app'
+    where role = 'app'
 
     union all
 
@@ -31,7 +31,11 @@ unioned as (
         'phone' as address_type,
         {{ normalised_phone('customers.phone') }} as address
     from customers
-    inner join identity_map on customers.customer_id = identity_map.source_id and identity_map.source = 'shop'
+    inner join identity_map
+        on
+            customers.customer_id = identity_map.source_id
+            and customers.source_system = identity_map.source
+            and identity_map.role = 'shop'
 ),
 
 addresses as (

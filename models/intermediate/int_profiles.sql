@@ -1,4 +1,4 @@
--- person × profile: per attribute the latest known value, accounts of the shop before the app before the ESP
+-- person × profile: each attribute of the first record that has it; open accounts, app users, contacts, others, closed ones
 with identity_map as (
     select * from {{ ref('int_identity_map') }}
 ),
@@ -19,7 +19,7 @@ described as (
     select
         identity_map.person_id,
         identity_map.record_key,
-        identity_map.source,
+        identity_map.role,
         identity_map.source_id,
         identity_map.created_at,
         identity_map.email,
@@ -36,30 +36,37 @@ described as (
         coalesce(customers.deleted_at < as_of.as_of_end, false) as is_closed,
         case
             when customers.deleted_at < as_of.as_of_end then '0'
-            when identity_map.source = 'shop' and identity_map.source_id is not null then '4'
-            when identity_map.source = 'app' then '3'
-            when identity_map.source = 'esp' then '2'
+            when identity_map.role = 'shop' and identity_map.source_id is not null then '4'
+            when identity_map.role = 'app' then '3'
+            when identity_map.role = 'esp' then '2'
             else '1'
         end
-        || cast(coalesce(customers.updated_at, identity_map.created_at) as string)
+        -- the blank sorts before the point of a fraction of a second
+        || cast(coalesce(customers.updated_at, identity_map.created_at) as string) || ' '
         || identity_map.record_key as precedence,
-        cast(identity_map.created_at as string) || identity_map.record_key as seniority
+        cast(identity_map.created_at as string) || ' ' || identity_map.record_key as seniority
     from identity_map
     cross join as_of
     left join customers
-        on identity_map.source = 'shop' and identity_map.source_id = customers.customer_id
+        on
+            identity_map.role = 'shop'
+            and identity_map.source = customers.source_system
+            and identity_map.source_id = customers.customer_id
     left join users
-        on identity_map.source = 'app' and identity_map.source_id = users.user_id
+        on
+            identity_map.role = 'app'
+            and identity_map.source = users.source_system
+            and identity_map.source_id = users.user_id
 ),
 
 profiles as (
     select
         person_id,
         coalesce(
-            min_by(source_id, seniority) filter (where source not in ('app', 'esp') and source_id is not null),
+            min_by(source_id, seniority) filter (where role = 'shop' and source_id is not null),
             min_by(source_id, seniority) filter (where source_id is not null)
         ) as primary_customer_id,
-        max_by(source_id, precedence) filter (where source = 'app') as app_user_id,
+        max_by(source_id, precedence) filter (where role = 'app') as app_user_id,
         {%- for attribute in [
             'email', 'phone', 'first_name', 'last_name', 'country', 'region', 'city', 'language', 'time_zone',
             'acquisition_channel',

@@ -16,7 +16,7 @@ events as (
 
 identity_map as (
     select * from {{ ref('int_identity_map') }}
-    where source = 'app'
+    where role = 'app'
 ),
 
 orders as (
@@ -64,7 +64,8 @@ views as (
         ) as window_opened_on,
         events.event_date
     from events
-    inner join identity_map on events.user_id = identity_map.source_id
+    inner join identity_map
+        on events.source_system = identity_map.source and events.user_id = identity_map.source_id
     inner join prospects
         on identity_map.person_id = prospects.person_id and events.occurred_at < prospects.until
 ),

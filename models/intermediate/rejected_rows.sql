@@ -1,18 +1,16 @@
 with rejected as (
-    {% for system, names in raw_table_names().items() %}
-    {%- for name in names %}
+    {%- for raw in active_raw_tables() %}
     select
-        '{{ system }}' as source,
-        '{{ name }}' as table_name,
+        '{{ raw.source }}' as source,
+        '{{ raw.table }}' as table_name,
         row_key,
         reject_reason as reason,
         raw_row
-    from {{ ref('base_' ~ system ~ '__' ~ name) }}
+    from {{ ref('base_' ~ raw.source ~ '__' ~ raw.table) }}
     where row_status = 'rejected'
 
     union all
     {% endfor %}
-    {%- endfor %}
     select
         source,
         table_name,

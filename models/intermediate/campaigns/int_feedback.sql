@@ -6,7 +6,7 @@ with feedback as (
 
 identity_map as (
     select * from {{ ref('int_identity_map') }}
-    where source = 'shop' and source_id is not null
+    where role = 'shop' and source_id is not null
 ),
 
 as_of as (
@@ -29,7 +29,8 @@ judged as (
         cast(feedback.submitted_at as date) as answered_on
     from feedback
     inner join as_of on feedback.submitted_at < as_of.as_of_end
-    left join identity_map on feedback.customer_id = identity_map.source_id
+    left join identity_map
+        on feedback.source_system = identity_map.source and feedback.customer_id = identity_map.source_id
 )
 
 select * from judged

@@ -3,45 +3,20 @@ with orders as (
     select * from {{ ref('int_orders') }}
 ),
 
-shop_items as (
+order_items as (
     select * from {{ ref('stg_shop__order_items') }}
     where product_id is not null
 ),
 
-retail_lines as (
-    select * from {{ ref('stg_online_retail__product_lines') }}
-    where stock_code is not null and invoice not like 'C%' and quantity > 0 and price > 0
-),
-
-lines as (
-    select
-        'shop' as source,
-        order_id,
-        product_id,
-        greatest(coalesce(quantity, 0), 0) as quantity,
-        greatest(coalesce(quantity * unit_price, 0), 0) as line_value
-    from shop_items
-
-    union all
-
-    select
-        'online_retail' as source,
-        invoice as order_id,
-        stock_code as product_id,
-        quantity,
-        quantity * price as line_value
-    from retail_lines
-),
-
 product_lines as (
     select
-        source,
+        source_system as source,
         order_id,
         product_id,
-        cast(sum(quantity) as bigint) as quantity,
-        {{ money('sum(line_value)') }} as line_value
-    from lines
-    group by source, order_id, product_id
+        cast(sum(greatest(coalesce(quantity, 0), 0)) as bigint) as quantity,
+        {{ money('sum(greatest(coalesce(quantity * unit_price, 0), 0))') }} as line_value
+    from order_items
+    group by source_system, order_id, product_id
 ),
 
 -- an order whose lines have no value is shared equally

@@ -1,49 +1,29 @@
--- every product that a source lists or has sold
-with shop_products as (
+-- every product that a system lists or has sold
+with products as (
     select * from {{ ref('stg_shop__products') }}
 ),
 
-shop_items as (
+order_items as (
     select * from {{ ref('stg_shop__order_items') }}
     where product_id is not null
 ),
 
-retail_lines as (
-    select * from {{ ref('stg_online_retail__product_lines') }}
-    where stock_code is not null
+sold as (
+    select distinct
+        source_system,
+        product_id
+    from order_items
 ),
 
-unioned as (
+listed_or_sold as (
     select
-        'shop' as source,
-        product_id,
-        product_name,
-        category,
-        replacement_cycle_days
-    from shop_products
-
-    union all
-
-    -- sold but not listed
-    select distinct
-        'shop' as source,
-        product_id,
-        cast(null as string) as product_name,
-        cast(null as string) as category,
-        cast(null as bigint) as replacement_cycle_days
-    from shop_items
-    where product_id not in (select shop_products.product_id from shop_products)
-
-    union all
-
-    select
-        'online_retail' as source,
-        stock_code as product_id,
-        max_by(description, cast(invoiced_at as string) || description) as product_name,
-        cast(null as string) as category,
-        cast(null as bigint) as replacement_cycle_days
-    from retail_lines
-    group by stock_code
+        coalesce(products.source_system, sold.source_system) as source,
+        coalesce(products.product_id, sold.product_id) as product_id,
+        products.product_name,
+        products.category,
+        products.replacement_cycle_days
+    from products
+    full join sold on products.source_system = sold.source_system and products.product_id = sold.product_id
 ),
 
 keyed as (
@@ -55,7 +35,7 @@ keyed as (
         category,
         -- a cycle of no days would always be due
         case when replacement_cycle_days > 0 then replacement_cycle_days end as replacement_cycle_days
-    from unioned
+    from listed_or_sold
 )
 
 select * from keyed

@@ -13,10 +13,11 @@ as_of as (
 
 accounts as (
     select
+        source as source_system,
         source_id as customer_id,
         person_id
     from identity_map
-    where source = 'shop' and source_id is not null
+    where role = 'shop' and source_id is not null
 ),
 
 -- an address of several people says of none of them that they came
@@ -42,7 +43,10 @@ dated as (
         end as signed_up_on
     from referrals
     cross join as_of
-    left join accounts on referrals.referrer_customer_id = accounts.customer_id
+    left join accounts
+        on
+            referrals.source_system = accounts.source_system
+            and referrals.referrer_customer_id = accounts.customer_id
     left join owners on referrals.referee_email = owners.email
     where coalesce(referrals.invited_at, referrals.signed_up_at) < as_of.as_of_end
 ),

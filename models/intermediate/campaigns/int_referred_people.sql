@@ -11,7 +11,7 @@ customers as (
 
 identity_map as (
     select * from {{ ref('int_identity_map') }}
-    where source = 'shop'
+    where role = 'shop'
 ),
 
 people as (
@@ -35,8 +35,10 @@ unioned as (
         cast(customers.created_at as date) as referred_on
     from customers
     inner join as_of on customers.created_at < as_of.as_of_end
-    inner join identity_map as referee on customers.customer_id = referee.source_id
-    left join identity_map as referrer on customers.referred_by_customer_id = referrer.source_id
+    inner join identity_map as referee
+        on customers.source_system = referee.source and customers.customer_id = referee.source_id
+    left join identity_map as referrer
+        on customers.source_system = referrer.source and customers.referred_by_customer_id = referrer.source_id
     where coalesce(referrer.person_id != referee.person_id, true)
 ),
 

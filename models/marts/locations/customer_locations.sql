@@ -10,7 +10,7 @@ events as (
 
 identity_map as (
     select * from {{ ref('int_identity_map') }}
-    where source = 'app'
+    where role = 'app'
 ),
 
 erased_people as (
@@ -29,7 +29,8 @@ logins as (
         row_number() over (partition by identity_map.person_id order by users.created_at desc, users.user_id desc) = 1
             as is_latest
     from users
-    inner join identity_map on users.user_id = identity_map.source_id
+    inner join identity_map
+        on users.source_system = identity_map.source and users.user_id = identity_map.source_id
     inner join as_of on users.created_at < as_of.as_of_end
 ),
 
@@ -50,7 +51,8 @@ sightings as (
         events.city,
         events.occurred_at as seen_at
     from events
-    inner join identity_map on events.user_id = identity_map.source_id
+    inner join identity_map
+        on events.source_system = identity_map.source and events.user_id = identity_map.source_id
     inner join as_of on events.event_date <= as_of.as_of_date
 ),
 
@@ -58,7 +60,7 @@ cleaned as (
     select
         person_id,
         kind,
-        {{ replace_matches(strip('city'), ' +', ' ') }} as city,
+        trim({{ replace_matches('city', '[\\s\\p{Z}\\x{200B}\\x{FEFF}]+', ' ') }}) as city,
         seen_at
     from sightings
     where person_id not in (select erased_people.person_id from erased_people)
@@ -72,7 +74,7 @@ keyed as (
     where city != ''
 ),
 
--- one spelling for everybody, so that a chart has one bar per city
+-- one spelling for everybody, whatever case and blanks, so that a chart has one bar per city
 spellings as (
     select
         city_key,

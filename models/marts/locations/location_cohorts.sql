@@ -1,7 +1,7 @@
 -- people stand in a group from one month to another: cost follows the changes, not people × months
 with identity_map as (
     select * from {{ ref('int_identity_map') }}
-    where source = 'app'
+    where role = 'app'
 ),
 
 activity_days as (

@@ -7,25 +7,22 @@ unreadable_lines as (
 ),
 
 tables as (
-    {%- for system, names in raw_table_names().items() if system in var('sources') %}
-    {%- set last_system = loop.last %}
-    {%- for name in names %}
-    {%- set occurred_at = event_time(system, name, 'judged') %}
+    {%- for raw in active_raw_tables() %}
+    {%- set occurred_at = event_time(raw.source, raw.table, 'judged') %}
     select
-        '{{ system }}' as source,
-        '{{ name }}' as table_name,
+        '{{ raw.source }}' as source,
+        '{{ raw.table }}' as table_name,
         count(case when judged.row_status = 'staged' then 1 end) as staged_rows,
         count(case when judged.row_status = 'duplicate' then 1 end) as duplicate_rows,
         count(case when judged.row_status = 'rejected' then 1 end) as rejected_rows,
         -- a stray row from the future makes nothing look fresh
         max(case when judged.row_status = 'staged' and {{ occurred_at }} < as_of.as_of_end then {{ occurred_at }} end)
             as latest_at
-    from {{ ref('base_' ~ system ~ '__' ~ name) }} as judged
+    from {{ ref('base_' ~ raw.source ~ '__' ~ raw.table) }} as judged
     cross join as_of
-    {% if not (loop.last and last_system) %}
+    {% if not loop.last %}
     union all
     {% endif %}
-    {%- endfor %}
     {%- endfor %}
 ),
 

@@ -1,11 +1,11 @@
 with events as (
-    select * from {{ ref('base_app__events') }}
-    where row_status = 'staged'
+    {{ canonical_rows('app', 'events') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         event_id,
         user_id,
         session_id,

@@ -1,11 +1,11 @@
 with users as (
-    select * from {{ ref('base_app__users') }}
-    where row_status = 'staged'
+    {{ canonical_rows('app', 'users') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         user_id,
         customer_id,
         -- text

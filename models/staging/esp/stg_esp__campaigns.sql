@@ -1,11 +1,11 @@
 with campaigns as (
-    select * from {{ ref('base_esp__campaigns') }}
-    where row_status = 'staged'
+    {{ canonical_rows('esp', 'campaigns') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         campaign_id,
         -- text
         campaign_name,

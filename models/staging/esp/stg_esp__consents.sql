@@ -1,11 +1,11 @@
 with consents as (
-    select * from {{ ref('base_esp__consents') }}
-    where row_status = 'staged'
+    {{ canonical_rows('esp', 'consents') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         user_id,
         -- text
         {{ normalised_email('email') }} as email,
@@ -15,7 +15,7 @@ cleaned as (
         source,
         -- timestamps
         changed_at,
-        changed_at_utc
+        coalesce(changed_at_utc, {{ wall_clock_to_utc('changed_at') }}) as changed_at_utc
     from consents
 )
 

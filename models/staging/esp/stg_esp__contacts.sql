@@ -1,11 +1,11 @@
 with contacts as (
-    select * from {{ ref('base_esp__contacts') }}
-    where row_status = 'staged'
+    {{ canonical_rows('esp', 'contacts') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         contact_id,
         customer_id,
         -- text

@@ -1,11 +1,11 @@
 with messages as (
-    select * from {{ ref('base_esp__messages') }}
-    where row_status = 'staged'
+    {{ canonical_rows('esp', 'messages') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         message_id,
         campaign_id,
         -- text

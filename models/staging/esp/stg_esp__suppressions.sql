@@ -1,11 +1,11 @@
 with suppressions as (
-    select * from {{ ref('base_esp__suppressions') }}
-    where row_status = 'staged'
+    {{ canonical_rows('esp', 'suppressions') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         user_id,
         -- text
         {{ normalised_email('email') }} as email,

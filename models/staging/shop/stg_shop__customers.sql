@@ -1,11 +1,11 @@
 with customers as (
-    select * from {{ ref('base_shop__customers') }}
-    where row_status = 'staged'
+    {{ canonical_rows('shop', 'customers') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         customer_id,
         referred_by_customer_id,
         -- text
@@ -16,10 +16,13 @@ cleaned as (
         upper(country) as country,
         region,
         city,
+        postal_code,
+        gender,
         lower(language) as language,
         time_zone,
         acquisition_channel,
         -- timestamps
+        birth_date,
         created_at,
         coalesce(updated_at, created_at) as updated_at,
         deleted_at

@@ -1,11 +1,11 @@
 with feedback as (
-    select * from {{ ref('base_shop__feedback') }}
-    where row_status = 'staged'
+    {{ canonical_rows('shop', 'feedback') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         feedback_id,
         customer_id,
         -- text

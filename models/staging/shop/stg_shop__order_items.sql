@@ -1,11 +1,11 @@
 with order_items as (
-    select * from {{ ref('base_shop__order_items') }}
-    where row_status = 'staged'
+    {{ canonical_rows('shop', 'order_items') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         order_id,
         line_number,
         product_id,

@@ -1,15 +1,17 @@
 with orders as (
-    select * from {{ ref('base_shop__orders') }}
-    where row_status = 'staged'
+    {{ canonical_rows('shop', 'orders') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         order_id,
         customer_id,
         -- text
         {{ normalised_email('email') }} as email,
+        phone,
+        customer_name,
         lower(status) as status,
         coalesce(upper(currency), '{{ var("reporting_currency") }}') as currency,
         order_channel,
@@ -20,6 +22,7 @@ cleaned as (
         coalesce(discount_amount, 0) as discount_amount,
         -- booleans
         coalesce(is_test, false) as is_test,
+        coalesce(refunds_by_status, false) as refunds_by_status,
         -- timestamps
         ordered_at,
         cast(ordered_at as date) as order_date,

@@ -1,18 +1,19 @@
 with products as (
-    select * from {{ ref('base_shop__products') }}
-    where row_status = 'staged'
+    {{ canonical_rows('shop', 'products') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         product_id,
         -- text
         product_name,
         category,
         brand,
         -- numerics
-        replacement_cycle_days
+        replacement_cycle_days,
+        unit_cost
     from products
 )
 

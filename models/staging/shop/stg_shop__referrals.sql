@@ -1,11 +1,11 @@
 with referrals as (
-    select * from {{ ref('base_shop__referrals') }}
-    where row_status = 'staged'
+    {{ canonical_rows('shop', 'referrals') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         referral_id,
         referrer_customer_id,
         -- text

@@ -1,13 +1,16 @@
 with refunds as (
-    select * from {{ ref('base_shop__refunds') }}
-    where row_status = 'staged'
+    {{ canonical_rows('shop', 'refunds') }}
 ),
 
 cleaned as (
     select
         -- ids
+        source_system,
         refund_id,
         order_id,
+        customer_id,
+        -- text
+        coalesce(upper(currency), '{{ var("reporting_currency") }}') as currency,
         -- numerics
         amount,
         -- timestamps

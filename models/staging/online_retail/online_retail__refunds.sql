@@ -1,6 +1,6 @@
 -- a credit note names no order: it lowers the customer's revenue on its own date
 with product_lines as (
-    select * from {{ ref('stg_online_retail__product_lines') }}
+    select * from {{ ref('int_online_retail__product_lines') }}
 ),
 
 credit_notes as (
@@ -11,8 +11,7 @@ credit_notes as (
         -- numerics
         {{ money('-sum(cast(quantity as decimal(18, 0)) * cast(price as decimal(19, 4)))') }} as amount,
         -- timestamps
-        min(invoiced_at) as refunded_at,
-        cast(min(invoiced_at) as date) as refund_date
+        min(invoiced_at) as refunded_at
     from product_lines
     where invoice like 'C%'
     group by invoice

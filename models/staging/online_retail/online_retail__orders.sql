@@ -1,5 +1,5 @@
 with product_lines as (
-    select * from {{ ref('stg_online_retail__product_lines') }}
+    select * from {{ ref('int_online_retail__product_lines') }}
 ),
 
 invoices as (
@@ -10,8 +10,7 @@ invoices as (
         -- numerics
         {{ money('sum(cast(quantity as decimal(18, 0)) * cast(price as decimal(19, 4)))') }} as gross_amount,
         -- timestamps
-        min(invoiced_at) as ordered_at,
-        cast(min(invoiced_at) as date) as order_date
+        min(invoiced_at) as ordered_at
     from product_lines
     where invoice not like 'C%' and quantity > 0 and price > 0
     group by invoice

@@ -1,5 +1,5 @@
 with lines as (
-    select * from {{ ref('stg_online_retail__lines') }}
+    select * from {{ ref('int_online_retail__lines') }}
 ),
 
 non_product_codes as (

@@ -1,0 +1,185 @@
+{#-
+  The systems that can be read. An adapter is a folder of models/staging: its raw tables, by the name of their dbt source, and
+  the canonical tables that it gives to a role, each as a model <adapter>__<table>. Whose `orders` are a copy of what a shop
+  has sold are read only if source_settings.orders_from names them.
+-#}
+{% macro adapters() %}
+    {{ return({
+        'canonical': {
+            'raw': {
+                'shop': ['customers', 'orders', 'order_items', 'refunds', 'products', 'referrals', 'feedback'],
+                'app': ['users', 'events'],
+                'esp': ['contacts', 'consents', 'suppressions', 'campaigns', 'messages'],
+            },
+            'gives': {
+                'shop': ['customers', 'orders', 'order_items', 'refunds', 'products', 'referrals', 'feedback'],
+                'app': ['users', 'events'],
+                'esp': ['contacts', 'consents', 'suppressions', 'campaigns', 'messages'],
+            },
+        },
+        'orders_file': {'raw': {'orders_file': ['orders']}, 'gives': {'shop': ['orders', 'refunds']}},
+        'online_retail': {
+            'raw': {'online_retail': ['lines']},
+            'gives': {'shop': ['orders', 'order_items', 'refunds', 'products']},
+        },
+    }) }}
+{% endmacro %}
+
+
+{#- Every word that the variable `sources` may hold: the adapters, and the roles of the canonical one. -#}
+{% macro known_sources() %}
+    {{ return((adapters().keys() | list + ['shop', 'app', 'esp']) | unique | sort | list) }}
+{% endmacro %}
+
+
+{#- The dbt sources that are read; of the adapter canonical all, or only those whose role is named. -#}
+{% macro active_sources() %}
+    {%- set active = [] -%}
+    {%- for name, adapter in adapters().items() -%}
+        {%- for source_name in adapter.raw if name in var('sources') or source_name in var('sources') -%}
+            {%- do active.append(source_name) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(active) }}
+{% endmacro %}
+
+
+{#- The raw tables that are read, as a list of {source, table}. -#}
+{% macro active_raw_tables() %}
+    {%- set tables = [] -%}
+    {%- for adapter in adapters().values() -%}
+        {%- for source_name, names in adapter.raw.items() if source_name in active_sources() -%}
+            {%- for name in names -%}{%- do tables.append({'source': source_name, 'table': name}) -%}{%- endfor -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(tables) }}
+{% endmacro %}
+
+
+{#-
+  Which models make up a canonical table, as a list of {model, system}; `system` is what ids of different systems are told
+  apart by: the adapter, and the role where it is our own layout.
+-#}
+{% macro providers(role, table) %}
+    {%- set settings = var('source_settings', {}) or {} -%}
+    {%- set orders_from = settings.get('orders_from') -%}
+    {%- set orders_from = [orders_from] if orders_from is string else orders_from -%}
+    {%- set found = [] -%}
+    {%- for name, adapter in adapters().items() if table in adapter.gives.get(role, []) -%}
+        {%- set system = role if name == 'canonical' else name -%}
+        {%- set is_read = name in var('sources') or (name == 'canonical' and role in var('sources')) -%}
+        {%- set is_of_orders = role == 'shop' and table in ['orders', 'order_items', 'refunds'] -%}
+        {%- set counts = (system in orders_from or name in orders_from) if orders_from else adapter.get('orders') != 'copy' -%}
+        {%- if is_read and (counts or not is_of_orders) -%}{%- do found.append({'model': name ~ '__' ~ table, 'system': system}) -%}{%- endif -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{% endmacro %}
+
+
+{#- The declared columns of a canonical table (models/staging/<role>/_<role>__models.yml): the contract of adapters. -#}
+{% macro canonical_columns(role, table) %}
+    {%- set node = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | selectattr('name', 'equalto', 'stg_' ~ role ~ '__' ~ table) | first -%}
+    {{ return(node.columns.values() | rejectattr('config.meta.derived') | list) }}
+{% endmacro %}
+
+
+{#- The rows of every adapter in use, as the declared columns; what an adapter leaves out is null, and without any there are no rows. -#}
+{% macro canonical_rows(role, table) %}
+    {#- a unit test has no graph, and gives an adapter's rows in whole -#}
+    {%- set columns = canonical_columns(role, table) if execute and graph.nodes else [] -%}
+    {%- for provider in providers(role, table) %}
+    {%- set relation = ref(provider.model) -%}
+    {%- set present = adapter.get_columns_in_relation(relation) | map(attribute='name') | map('lower') | list if execute else [] %}
+    select
+        {%- for column in columns %}
+        cast({{ column.name if column.name in present or not present else 'null' }} as {{ column.data_type }}) as {{ column.name }},
+        {%- endfor %}
+        {%- if not columns %}
+        *,
+        {%- endif %}
+        '{{ provider.system }}' as source_system
+    from {{ relation }}
+    {{ 'union all' if not loop.last }}
+    {%- else %}
+    select
+        {%- for column in columns %}
+        cast(null as {{ column.data_type }}) as {{ column.name }},
+        {%- endfor %}
+        cast(null as string) as source_system
+    where 1 = 0
+    {%- endfor %}
+{% endmacro %}
+
+
+{#- The staged rows of a raw table in its declared columns. -#}
+{% macro staged_rows(source_name, table) %}
+    {%- set columns = typed_columns(source(source_name, table)) if execute else ['1 as known_when_dbt_runs'] -%}
+select
+    {{ columns | join(',\n    ') }}
+from {{ ref('base_' ~ source_name ~ '__' ~ table) }}
+where row_status = 'staged'
+{% endmacro %}
+
+
+{#- The columns that a base model types of its source: the declared ones, and some times in UTC beside. -#}
+{% macro typed_columns(relation) %}
+    {%- set table = raw_tables() | selectattr('identifier', 'equalto', relation.identifier) | first -%}
+    {%- set declared = table.columns.values() | list -%}
+    {{ return((declared | map(attribute='name') | list)
+        + (declared | selectattr('config.meta.also_utc') | map(attribute='name') | map('replace', '_at', '_at_utc') | list)) }}
+{% endmacro %}
+
+
+{#- The column that says when a row of a raw table happened (`event_time` in the source YAML), or a null. -#}
+{% macro event_time(system, name, alias) %}
+    {%- set tables = raw_tables() | selectattr('source_name', 'equalto', system) | selectattr('name', 'equalto', name) | list if execute else [] -%}
+    {%- set column = tables[0].config.event_time if tables else none -%}
+    {{ return(alias ~ '.' ~ column if column else 'cast(null as timestamp)') }}
+{% endmacro %}
+
+
+{#-
+  Stops the build where a model of an adapter breaks the contract of its canonical table, before anything reads it: run as a
+  post-hook of every adapter's folder.
+-#}
+{% macro check_canonical_columns() %}
+    {%- set name, table = model.name.split('__') if model.name.count('__') == 1 else (model.name, '') -%}
+    {%- set roles = adapters().get(name, {}).get('gives', {}) -%}
+    {%- set problems = [] -%}
+    {%- for role in roles if execute and table in roles[role] -%}
+        {%- set declared = {} -%}
+        {%- for column in canonical_columns(role, table) -%}{%- do declared.update({column.name: column}) -%}{%- endfor -%}
+        {%- set found = {} -%}
+        {%- for column in adapter.get_columns_in_relation(this) -%}{%- do found.update({column.name | lower: column}) -%}{%- endfor -%}
+        {%- set place = "adapter '" ~ name ~ "': " ~ model.name ~ "." -%}
+        {%- for column in found.values() -%}
+            {%- set column_name = column.name | lower -%}
+            {%- if column_name not in declared -%}
+                {%- do problems.append(place ~ column_name ~ " is no column of " ~ role ~ "." ~ table ~ "; known: " ~ declared.keys() | join(', ')) -%}
+            {%- elif physical_type(column) | lower | replace(' ', '') != type_name(declared[column_name].data_type) | lower | replace(' ', '') -%}
+                {%- do problems.append(place ~ column_name ~ " is " ~ physical_type(column) | lower ~ ", " ~ role ~ "." ~ table ~ " needs " ~ type_name(declared[column_name].data_type)) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- for column in declared.values() if column.config.meta.required and column.name not in found -%}
+            {%- do problems.append(place ~ column.name ~ " is missing, " ~ role ~ "." ~ table ~ " needs it") -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- if problems -%}{{ stop_with(problems) }}{%- endif -%}
+{% endmacro %}
+
+
+{#-
+  The key of the shop's record that a customer id of an app or ESP means: of the shop that source_settings.<adapter>.links_to
+  names (an instance as `shopify:berlin`), else of the only one.
+-#}
+{% macro linked_record(role, table) %}
+    {%- set settings = var('source_settings', {}) or {} -%}
+    {%- set shops = (providers('shop', 'customers') + providers('shop', 'orders')) | map(attribute='system') | unique | list -%}
+    {%- set linked = [] -%}
+    {%- for provider in providers(role, table) -%}
+        {%- set named = ((settings.get(provider.system) or {}).get('links_to') or (shops or ['shop'])[0]).split(':') -%}
+        {%- set prefix = named[0] ~ ':customer:' ~ (named[1] ~ ':' if named | length > 1 else '') -%}
+        {%- do linked.append("when '" ~ provider.system ~ "' then '" ~ prefix ~ "' || customer_id") -%}
+    {%- endfor -%}
+    {{ return("case source_system " ~ linked | join(' ') ~ " end" if linked else "cast(null as string)") }}
+{% endmacro %}
