@@ -43,9 +43,10 @@ select
     orders % 2 as remainder,
     numbers[1] as element,
     "orders" as quoted,
+    cast(orders as decimal) as digits_of_the_engine,
     {{ days_between('epoch(created_on)', 'seen_on') }} as in_an_argument,
     {{ matches(strip('name'), '^x') }} as in_bodies_only
-from things
+from (from things select *) as things
 group by all
 """
 # ... and macros whose values are held against Python's, on each engine
