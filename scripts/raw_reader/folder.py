@@ -74,7 +74,7 @@ def locate(folder, tables, wanted):
                         place, wrong = choose(found[table.identifier], instance)
                         places[table.identifier] += [place] if place else []
                         faults += [(table.identifier, wrong)] if wrong else []
-                    elif table.required:
+                    elif table.is_required:
                         text = f"source '{source}' needs {where / table.base} as {READABLE}, or as a folder of parts"
                         text += f" or parts like {table.base}_2026-10.csv; it is not there{lying_in(where, table.base)}"
                         faults.append((table.identifier, text))

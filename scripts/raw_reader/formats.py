@@ -179,8 +179,8 @@ class JsonFile(TextFile):
     def look(self):
         self.survey = text.survey(self.path, quote=b"")
         keys = {}
-        for line in itertools.islice(self.lines(), SAMPLE):
-            if line.lstrip().startswith(b"["):
+        for number, line in enumerate(itertools.islice(self.lines(), SAMPLE)):
+            if number == 0 and line.lstrip().startswith(b"["):
                 raise text.Unreadable("it is one JSON array; write one object a line (jq -c '.[]')")
             if is_object(line):
                 keys |= {key.lower(): key for key in json.loads(line)}

@@ -190,7 +190,8 @@ class Reader:
                 by_content[digest].append(part.path)
             for one, *others in by_content.values():
                 if others:
-                    text = f"{others[0]} has the same rows as {one}: remove one of them, or they count twice"
+                    same = ", ".join(path.name for path in others)
+                    text = f"{one}: the same rows are in {same}; if they are the same purchases, keep one file"
                     self.result.warnings.append(Fault(table.identifier, text, "parts"))
 
     def make_state(self, table, folder):
