@@ -1,6 +1,7 @@
 -- address × channel: the latest statement wins, a tie is a no; without a time a no is the latest and a yes the oldest
 with consents as (
     select * from {{ ref('stg_esp__consents') }}
+    where status != 'silence'
 ),
 
 messages as (
@@ -117,7 +118,8 @@ states as (
         case
             when is_opted_in then yes_at
             when not has_undated_no then no_at
-        end as changed_at
+        end as changed_at,
+        case when has_undated_no then yes_at end as overridden_opt_in_at
     from judged
 )
 

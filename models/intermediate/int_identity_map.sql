@@ -7,6 +7,10 @@ unlinked_emails as (
     select * from {{ ref('int_unlinked_emails') }}
 ),
 
+set_aside_customers as (
+    select * from {{ ref('set_aside_customers') }}
+),
+
 tokens as (
     select
         record_key,
@@ -74,6 +78,38 @@ clustered as (
     left join components on records.record_key = components.node
 ),
 
+names as (
+    select
+        cluster,
+        record_key as name
+    from clustered
+
+    union all
+
+    select
+        cluster,
+        source_id as name
+    from clustered
+
+    union all
+
+    select
+        cluster,
+        email as name
+    from clustered
+),
+
+-- house accounts, employees and bots, with every record that is linked to them, are no people
+set_aside as (
+    select distinct names.cluster
+    from names
+    inner join set_aside_customers
+        on
+            names.name = coalesce(
+                {{ normalised_email('set_aside_customers.id_or_address') }}, {{ strip('set_aside_customers.id_or_address') }}
+            )
+),
+
 -- named after the earliest record, so that a later e-mail or login changes nothing
 identified as (
     select
@@ -87,7 +123,9 @@ identified as (
         md5(first_value(stable_key) over (partition by cluster order by created_at, stable_key)) as person_id
     from clustered
     -- a guest (nobody's id) with an address that identifies nobody is nobody
-    where source_id is not null or email not in (select unlinked_emails.email from unlinked_emails)
+    where
+        (source_id is not null or email not in (select unlinked_emails.email from unlinked_emails))
+        and cluster not in (select set_aside.cluster from set_aside)
 )
 
 select * from identified

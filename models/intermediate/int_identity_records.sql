@@ -33,6 +33,8 @@ registered as (
         customer_id as source_id,
         cast(null as string) as linked_key,
         email,
+        {{ name_key("coalesce(first_name, '') || ' ' || coalesce(last_name, '')") }} as person_name,
+        {{ normalised_phone('phone') }} as phone,
         created_at,
         source_system || ':customer:' || customer_id as stable_key
     from customers
@@ -46,6 +48,8 @@ registered as (
         user_id as source_id,
         {{ linked_record('app', 'users') }} as linked_key,
         email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         created_at,
         source_system || ':user:' || user_id as stable_key
     from users
@@ -59,6 +63,8 @@ registered as (
         contact_id as source_id,
         {{ linked_record('esp', 'contacts') }} as linked_key,
         email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         created_at,
         source_system || ':contact:' || contact_id as stable_key
     from contacts
@@ -73,6 +79,8 @@ guests as (
         cast(null as string) as source_id,
         cast(null as string) as linked_key,
         email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         min(ordered_at) as created_at,
         source || ':guest_order:' || min_by(order_id, cast(ordered_at as string) || ' ' || order_id) as stable_key
     from order_records
@@ -121,6 +129,8 @@ unregistered as (
         min(source_id) as source_id,
         cast(null as string) as linked_key,
         cast(null as string) as email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         min(seen_at) as created_at,
         record_key as stable_key
     from seen_in_orders

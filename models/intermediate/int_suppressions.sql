@@ -8,6 +8,10 @@ messages as (
     where complained_at is not null
 ),
 
+unreadable_noes as (
+    select * from {{ ref('int_unreadable_noes') }}
+),
+
 -- the reasons that a suppression can have
 block_reasons as (
     select * from {{ ref('block_reasons') }}
@@ -53,8 +57,16 @@ per_address as (
         suppressed_at
     from reported
     where {{ address_type }} is not null
-    {% if not loop.last %}union all{% endif %}
+
+    union all
     {% endfor %}
+    select
+        address_type,
+        address,
+        channel,
+        'unsubscribed' as reason,
+        null as suppressed_at
+    from unreadable_noes
 ),
 
 -- no channel, or one that nobody knows, means all of them

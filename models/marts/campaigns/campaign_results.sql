@@ -133,7 +133,7 @@ costs as (
     cross join as_of
     left join exchange_rates
         on
-            coalesce(campaigns.currency, '{{ var("reporting_currency") }}') = exchange_rates.currency
+            coalesce(campaigns.currency, '{{ reporting_currency() }}') = exchange_rates.currency
             and coalesce(cast(campaigns.started_at as date), as_of.as_of_date) >= exchange_rates.valid_from
             and coalesce(cast(campaigns.started_at as date), as_of.as_of_date) < exchange_rates.valid_until
 ),
