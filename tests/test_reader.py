@@ -507,7 +507,7 @@ def test_instances_are_read_into_the_same_tables(read):
         "shop/archive/notes.csv": "x\n1\n",
     }
     got = read(files, SHOP)
-    assert got.rows("order_id, amount, instance", "shop_orders", order=1) == [("1", "5.5", "berlin"), ("1", "7.25", "wien"), ("2", "8.0", "wien")]
+    assert got.rows("order_id, amount, instance", "shop_orders", order="3, 1") == [("1", "5.5", "berlin"), ("1", "7.25", "wien"), ("2", "8.0", "wien")]
     assert got.rows("customer_id, instance", "shop_customers") == [("9", "wien")]
     assert got.query("select instance, sum(records) from raw_import.files where table_name = 'orders' group by 1 order by 1") == [
         ("berlin", 1),

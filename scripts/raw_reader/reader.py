@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 
 from .folder import locate
-from .formats import CsvFile, JsonFile, Lacking, ParquetFiles
-from .tables import Table, identifier, listed, literal
+from .formats import CsvFile, JsonFile, Lacking, ParquetFiles, Typed
+from .tables import Table, as_text, identifier, listed, literal
 from .text import Unreadable
 
 MARK = "Made anew by every build of customer_lifecycle; whatever else is put here is lost."
@@ -31,7 +31,7 @@ class Result:
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
-    files: dict[str, list[Path]] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)  # the columns of a file that lacks one
 
 
@@ -44,7 +44,7 @@ def read_raw(query, declared, folder, wanted, *, state=None, only_look=False, go
     """
     reader = Reader(query, [Table(table) for table in declared], Path(folder), wanted)
     plans = reader.plans()
-    if goes_on or not (only_look or reader.result.faults):
+    if not only_look and not any(not fault.table or not goes_on for fault in reader.result.faults):
         reader.make_all(plans)
         for table in state[0] if state else ():
             reader.make_state(Table(table), Path(state[1]))
@@ -107,6 +107,9 @@ class Reader:
         except Unreadable as unreadable:
             self.fault(table.identifier, f"{unreadable.path or files.path}: {unreadable}")
             return None
+        except duckdb.Error as error:
+            self.fault(table.identifier, f"{files.path}: cannot be read; {str(error).splitlines()[0][:120]}")
+            return None
         return set()
 
     # --- the import -------------------------------------------------------------------------------------
@@ -131,13 +134,17 @@ class Reader:
             nulls = ", ".join(f"cast(null as {kind}) as {identifier(name)}" for name, kind in {**columns, "instance": "varchar"}.items())
             self.query(f"create view {table.relation} as select {nulls} where false")
             return
-        is_view = all(isinstance(one, ParquetFiles) for one in files)
-        if is_view:
+        if all(isinstance(one, ParquetFiles) for one in files):
             self.query(f"create view {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
-        else:
+        elif all(isinstance(one, Typed) for one in files):
+            self.query(f"create table {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
+        else:  # text files: everything is text
             texts = ", ".join(f"{identifier(name)} varchar" for name in [*columns, "instance"])
             self.query(f"create table {table.relation} ({texts})")
-        loaded = [part for one in files for part in self.load(one, columns, None if is_view else scratch)]
+            for one in files:
+                if isinstance(one, Typed):
+                    self.query(f"insert into {table.relation} {one.rows(columns, as_text)}")
+        loaded = [part for one in files for part in self.load(one, columns, scratch)]
         self.result.files[table.identifier] = [part.path for part in loaded]
         self.judge(table, loaded)
         for part in loaded:
@@ -170,7 +177,7 @@ class Reader:
 
     def record(self, table, part):
         """What was read of a file, and the lines that were not, in the tables of the schema that say so."""
-        name = str(part.path.relative_to(self.folder))
+        name = part.path.removeprefix(f"{self.folder}/")
         file = [table.source, table.name, part.instance, name]
         self.query("insert into raw_import.files values (?, ?, ?, ?, ?, ?)", [*file, part.records, len(part.unreadable)])
         if part.unreadable:
@@ -182,15 +189,15 @@ class Reader:
         """Warn of parts with the same rows: they would count twice."""
         alike = defaultdict(list)
         for part in loaded:
-            alike[part.instance, part.records - len(part.unreadable)].append(part)
-        for (_, rows), parts in alike.items():
+            alike[part.instance, part.extremes, part.records - len(part.unreadable)].append(part)
+        for (*_, rows), parts in alike.items():
             by_content = defaultdict(list)
             for part in parts if rows and len(parts) > 1 else ():
                 (digest,) = self.query(f"select bit_xor(hash(part)), sum(hash(part)) from ({part.rows}) as part")
                 by_content[digest].append(part.path)
             for one, *others in by_content.values():
                 if others:
-                    same = ", ".join(path.name for path in others)
+                    same = ", ".join(Path(path).name for path in others)
                     text = f"{one}: the same rows are in {same}; if they are the same purchases, keep one file"
                     self.result.warnings.append(Fault(table.identifier, text, "parts"))
 
