@@ -22,6 +22,10 @@
             'raw': {'online_retail': ['lines']},
             'gives': {'shop': ['orders', 'order_items', 'refunds', 'products']},
         },
+        'segment': {
+            'raw': {'segment': ['identifies', 'tracks', 'pages', 'screens', 'users']},
+            'gives': {'app': ['users', 'events']},
+        },
     }) }}
 {% endmacro %}
 
@@ -182,4 +186,11 @@ where row_status = 'staged'
         {%- do linked.append("when '" ~ provider.system ~ "' then '" ~ prefix ~ "' || customer_id") -%}
     {%- endfor -%}
     {{ return("case source_system " ~ linked | join(' ') ~ " end" if linked else "cast(null as string)") }}
+{% endmacro %}
+
+
+{#- An id of a system as the customer id of a shop: only where source_settings.<adapter>.links_to says whose ids they are. -#}
+{% macro customer_id_of_shop(name, id) %}
+    {%- set settings = (var('source_settings', {}) or {}).get(name) or {} -%}
+    {{ return(id if settings.get('links_to') else "cast(null as string)") }}
 {% endmacro %}

@@ -5,9 +5,11 @@
     rejected   what cannot be typed or keyed, with `reject_reason` and the raw values in `raw_row`.
   `reject_when` maps a further reason to the condition for it.
 
-  The staging view reads the first, `rejected_rows` the last; a test proves that the three add up to the raw rows.
+  The staging view reads the first, `rejected_rows` the last; a test proves that the three add up to the raw rows. It is a
+  table, since both would read the file again.
 -#}
 {% macro typed_rows(relation, reject_when={}) %}
+    {{ config(materialized='table') }}
     {%- if not execute -%}{{ return('select 1 as known_when_dbt_runs') }}{%- endif -%}
     {%- set table = raw_tables() | selectattr('identifier', 'equalto', relation.identifier) | first -%}
     {%- set meta = table.config.meta -%}
