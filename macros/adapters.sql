@@ -26,6 +26,10 @@
             'raw': {'segment': ['identifies', 'tracks', 'pages', 'screens', 'users']},
             'gives': {'app': ['users', 'events']},
         },
+        'klaviyo': {
+            'raw': {'klaviyo': ['profiles', 'suppressions']},
+            'gives': {'esp': ['contacts', 'consents', 'suppressions']},
+        },
     }) }}
 {% endmacro %}
 
