@@ -26,6 +26,10 @@
             'raw': {'segment': ['identifies', 'tracks', 'pages', 'screens', 'users']},
             'gives': {'app': ['users', 'events']},
         },
+        'mailchimp': {
+            'raw': {'mailchimp': ['subscribed', 'unsubscribed', 'cleaned', 'nonsubscribed']},
+            'gives': {'esp': ['contacts', 'consents', 'suppressions']},
+        },
         'klaviyo': {
             'raw': {'klaviyo': ['profiles', 'suppressions']},
             'gives': {'esp': ['contacts', 'consents', 'suppressions']},
