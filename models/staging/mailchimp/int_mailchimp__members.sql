@@ -3,7 +3,7 @@
     'subscribed': 'coalesce(confirmed_at, opted_in_at)',
     'unsubscribed': 'unsubscribed_at',
     'cleaned': 'cleaned_at',
-    'nonsubscribed': 'cast(null as timestamp)',
+    'nonsubscribed': 'confirmed_at',
 } %}
 with
 {%- for state in times %}
@@ -25,7 +25,7 @@ members as (
         confirmed_at,
         changed_at,
         {{ since }} as state_since,
-        {{ since | replace('_at', '_at_utc') if state in ['subscribed', 'unsubscribed'] else 'cast(null as timestamp)' }} as state_since_utc
+        {{ since | replace('_at', '_at_utc') }} as state_since_utc
     from {{ state }}
     {{ 'union all' if not loop.last }}
     {% endfor %}
