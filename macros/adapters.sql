@@ -88,10 +88,29 @@
 {% endmacro %}
 
 
-{#- The declared columns of a canonical table (models/staging/<role>/_<role>__models.yml): the contract of adapters. -#}
+{#- The providers of every canonical table, each also with its {role, table}. -#}
+{% macro all_providers() %}
+    {%- set found, tables = [], [] -%}
+    {%- for adapter in adapters().values() -%}
+        {%- for role, names in adapter.gives.items() -%}
+            {%- for name in names if [role, name] not in tables -%}{%- do tables.append([role, name]) -%}{%- endfor -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- for role, table in tables | sort -%}
+        {%- for provider in providers(role, table) -%}{%- do found.append(dict(provider, role=role, table=table)) -%}{%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{% endmacro %}
+
+
+{#- The declaration of a canonical table (models/staging/<role>/_<role>__models.yml): the contract of adapters. -#}
+{% macro canonical_table(role, table) %}
+    {{ return(graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | selectattr('name', 'equalto', 'stg_' ~ role ~ '__' ~ table) | first) }}
+{% endmacro %}
+
+{#- Its declared columns. -#}
 {% macro canonical_columns(role, table) %}
-    {%- set node = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | selectattr('name', 'equalto', 'stg_' ~ role ~ '__' ~ table) | first -%}
-    {{ return(node.columns.values() | rejectattr('config.meta.derived') | list) }}
+    {{ return(canonical_table(role, table).columns.values() | rejectattr('config.meta.derived') | list) }}
 {% endmacro %}
 
 
