@@ -162,9 +162,6 @@ select * from statuses
         {%- set zone = 'UTC' if utc else var('business_time_zone') -%}
         {%- set wall_clock = parse_timestamp(value, column.config.meta.format) if is_text else "try_cast(" ~ value ~ " as timestamp)" -%}
         {%- set without_offset = wall_clock_to_utc(wall_clock) if utc else wall_clock -%}
-        {%- if column.config.meta.utc -%}
-            {%- set without_offset = wall_clock if utc else instant_to_wall_clock('cast(' ~ wall_clock ~ ' as timestamptz)', zone) -%}
-        {%- endif -%}
         {%- if physical == 'TIMESTAMP WITH TIME ZONE' -%}
             {{ return(instant_to_wall_clock(value, zone)) }}
         {%- elif not is_text -%}
