@@ -22,6 +22,15 @@
             'raw': {'online_retail': ['lines']},
             'gives': {'shop': ['orders', 'order_items', 'refunds', 'products']},
         },
+        'shopify': {
+            'raw': {
+                'shopify': [
+                    'customer', 'customer_address', 'order', 'order_line', 'order_discount_code', 'refund', 'transaction', 'product',
+                    'orders_export', 'customers_export',
+                ],
+            },
+            'gives': {'shop': ['customers', 'orders', 'order_items', 'refunds', 'products'], 'esp': ['consents']},
+        },
         'segment': {
             'raw': {'segment': ['identifies', 'tracks', 'pages', 'screens', 'users']},
             'gives': {'app': ['users', 'events']},

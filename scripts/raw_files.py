@@ -1,13 +1,13 @@
-"""Open a raw folder in DuckDB exactly as dbt does: the same source YAML, the same macros, run without dbt."""
+"""Open a raw folder in DuckDB exactly as dbt does, without dbt: the same source YAML, the same reader, the same macros."""
 
 import re
 from types import SimpleNamespace
 
-import duckdb
 import jinja2
 import yaml
 
 from common import Problem
+from raw_reader import read_raw
 
 
 class Returned(Exception):
@@ -41,9 +41,8 @@ def macros(project, query, variables):
             dispatch=lambda name: jinja.globals[f"duckdb__{name}"],
         ),
     }
-    for file in ("adapters", "engine", "prepare_raw", "typed_rows"):
-        text = (project / "macros" / f"{file}.sql").read_text()
-        for macro in re.findall(r"\{% macro .*?\{% endmacro %\}", text, re.DOTALL):
+    for file in sorted((project / "macros").glob("*.sql")):
+        for macro in re.findall(r"\{% macro .*?\{% endmacro %\}", file.read_text(), re.DOTALL):
             name = re.match(r"\{% macro (\w+)", macro)[1]
             jinja.globals[name] = function(name, macro)
     return jinja.globals
@@ -76,34 +75,22 @@ def declared(project, sources):
     return {name: table for name, table in tables.items() if {table["source_name"], table["adapter"]} & {*sources}}
 
 
-def open_tables(functions, query, folder, tables):
-    """Make raw.<identifier> for every file below `folder`.
+def open_tables(query, folder, tables):
+    """Make raw_import.<identifier> for every table below `folder`, whatever is wrong with the others.
 
-    Returns ({table: {column: type in the file}}, {table: file}, [(table, what is wrong with its file)]). A missing
-    column is not a problem here: its table is opened without it.
+    Returns ({table: {column: type in the file}}, what raw_reader says). A table that lacks a required column is made without it.
     """
-    folder = folder.resolve()
-    files = {path.as_posix(): True for path in [*folder.glob("*"), *folder.glob("*/*")]}
-    if not files:
-        raise Problem(3, f"no raw data in '{folder}' (LIFECYCLE_RAW); `make demo` makes a demo")
-    query("create schema raw")
-    query("create table raw.unreadable_lines (s varchar, t varchar, line bigint, reason varchar, raw_line varchar)")
-    columns, paths, problems = {}, {}, []
-    for name, table in tables.items():
-        path = f"{folder.as_posix()}/{table['config']['meta']['path']}"
-        found = [path + ending for ending in (".parquet", ".csv", ".csv.gz") if path + ending in files]
-        wrong = []
-        try:
-            for statement in functions["raw_relation"](table, folder.as_posix(), files, wrong):
-                query(statement)
-            wrong = [text for text in wrong if "required column" not in text]
-        except duckdb.Error as error:
-            wrong = [f"{found[0]}: cannot be read; is it cut off? {str(error).splitlines()[0][:120]}"]
-        problems += [(name, text) for text in wrong]
-        if found and not wrong:
-            paths[name] = found[0]
-            columns[name] = {
-                row[0]: "VARCHAR" if row[1].startswith("VARCHAR") else row[1]
-                for row in query(f"describe raw.{table['identifier']}")
-            }
-    return columns, paths, problems
+    found = read_raw(query, list(tables.values()), folder.resolve(), {table["source_name"] for table in tables.values()}, goes_on=True)
+    problems = [fault.text for fault in found.faults if not fault.table]
+    if problems:
+        raise Problem(3, problems[0])
+    columns = {
+        name: {
+            column: "VARCHAR" if kind.startswith("VARCHAR") else kind
+            for column, kind, *_ in query(f"describe raw_import.{table['identifier']}")
+            if column in table["columns"]
+        }
+        for name, table in tables.items()
+        if table["identifier"] in found.files
+    }
+    return columns, found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from compiled_texts import compile_project
 from support import DEMO, Warehouse, dbt, script
 
 
@@ -25,6 +26,12 @@ def build(tmp_path_factory):
     yield run
     for warehouse in opened:
         warehouse.connection.close()
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """The text of every model and data test, for DuckDB, for Spark, and without what differs."""
+    return compile_project(tmp_path_factory.mktemp("compiled"))
 
 
 @pytest.fixture(scope="session")

@@ -15,14 +15,14 @@ DEMO = {"as_of_date": "2026-06-30", "business_time_zone": "Europe/Berlin"}
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 
-def dbt(*arguments, raw, warehouse, variables=None, check=True, **environment):
+def dbt(*arguments, raw, warehouse, variables=None, check=True, project=PROJECT, **environment):
     """Run dbt in a process of its own (it would keep the warehouse locked) and return the finished process."""
     command = [Path(sys.executable).with_name("dbt"), "--no-use-colors", *arguments]
     if variables:
         command += ["--vars", json.dumps(variables)]
     done = subprocess.run(
         command,
-        cwd=PROJECT,
+        cwd=project,
         env=os.environ
         | {
             "LIFECYCLE_RAW": str(raw),
