@@ -209,24 +209,34 @@ where row_status = 'staged'
 
 
 {#-
-  The key of the shop's record that a customer id of an app or ESP means: of the shop that source_settings.<adapter>.links_to
-  names (an instance as `shopify:berlin`), else of the only one.
+  The shop whose customer ids an app or ESP means: the one that source_settings.<adapter>.links_to names, also of an instance alone;
+  else the adapter's own customers, else the only shop's; none if there are several.
 -#}
+{% macro linked_shop(system, instance=none) %}
+    {%- set shops = (providers('shop', 'customers') + providers('shop', 'orders')) | map(attribute='system') | unique | list or ['shop'] -%}
+    {%- set own = 'shop' if system in ['app', 'esp'] else system -%}
+    {{ return(source_settings(system, instance).links_to or (own if own in shops else shops[0] if shops | length == 1 else none)) }}
+{% endmacro %}
+
+
+{#- The key of the shop's record that a customer id of an app or ESP means; `shopify:berlin` is an instance of a shop. -#}
 {% macro linked_record(role, table) %}
-    {%- set settings = var('source_settings', {}) or {} -%}
-    {%- set shops = (providers('shop', 'customers') + providers('shop', 'orders')) | map(attribute='system') | unique | list -%}
-    {%- set linked = [] -%}
+    {%- set id, linked = {'app': 'user_id', 'esp': 'contact_id'}[role], [] -%}
     {%- for provider in providers(role, table) -%}
-        {%- set named = ((settings.get(provider.system) or {}).get('links_to') or (shops or ['shop'])[0]).split(':') -%}
-        {%- set prefix = named[0] ~ ':customer:' ~ (named[1] ~ ':' if named | length > 1 else '') -%}
-        {%- do linked.append("when '" ~ provider.system ~ "' then '" ~ prefix ~ "' || customer_id") -%}
+        {%- for instance in instances_with_settings(provider.system) + [none] -%}
+            {%- set shop, _, shop_instance = (linked_shop(provider.system, instance) or '').partition(':') -%}
+            {%- set is_instance = " and left(" ~ id ~ ", " ~ (instance | length + 1) ~ ") = '" ~ instance ~ ":'" if instance else '' -%}
+            {%- set record = "'" ~ shop ~ ":customer:" ~ (shop_instance ~ ':' if shop_instance else '') ~ "' || customer_id" -%}
+            {%- do linked.append("when source_system = '" ~ provider.system ~ "'" ~ is_instance ~ " then " ~ (record if shop else 'null')) -%}
+        {%- endfor -%}
     {%- endfor -%}
-    {{ return("case source_system " ~ linked | join(' ') ~ " end" if linked else "cast(null as string)") }}
+    {{ return("case " ~ linked | join(' ') ~ " else cast(null as string) end" if linked else "cast(null as string)") }}
 {% endmacro %}
 
 
 {#- An id of a system as the customer id of a shop: only where source_settings.<adapter>.links_to says whose ids they are. -#}
 {% macro customer_id_of_shop(name, id) %}
-    {%- set settings = (var('source_settings', {}) or {}).get(name) or {} -%}
-    {{ return(id if settings.get('links_to') else "cast(null as string)") }}
+    {%- set settings = source_settings(name) -%}
+    {%- set of_instances = (settings.instances or {}).values() | map(attribute='links_to') | select | list -%}
+    {{ return(id if settings.links_to or of_instances else "cast(null as string)") }}
 {% endmacro %}

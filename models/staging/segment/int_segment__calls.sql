@@ -23,6 +23,7 @@ unioned as (
         id as call_id,
         anonymous_id,
         user_id,
+        user_id_in_shop,
         'identify' as kind,
         cast(null as string) as event,
         cast(null as string) as library,
@@ -37,6 +38,7 @@ unioned as (
         id as call_id,
         anonymous_id,
         user_id,
+        user_id_in_shop,
         '{{ calls[:-1] }}' as kind,
         {{ 'lower(event)' if calls == 'tracks' else 'null' }} as event,
         lower(context_library_name) as library,
@@ -65,6 +67,7 @@ identified as (
         call_id,
         anonymous_id,
         coalesce(user_id, case when anonymous_id is not null then next_user_id end) as user_id,
+        user_id_in_shop,
         -- text
         kind,
         event,

@@ -12,6 +12,7 @@ traits as (
 unioned as (
     select
         user_id,
+        user_id_in_shop,
         email,
         case when created_at < occurred_at then created_at else occurred_at end as created_at,
         occurred_at
@@ -21,6 +22,7 @@ unioned as (
 
     select
         id as user_id,
+        user_id_in_shop,
         email,
         coalesce(created_at, received_at) as created_at,
         coalesce(received_at, created_at) as occurred_at
@@ -31,7 +33,7 @@ unioned as (
 users as (
     select
         user_id,
-        {{ customer_id_of_shop('segment', 'user_id') }} as customer_id,
+        {{ customer_id_of_shop('segment', 'min(user_id_in_shop)') }} as customer_id,
         max_by(email, case when email is not null then cast(occurred_at as string) || ' ' || email end) as email,
         min(created_at) as created_at
     from unioned
