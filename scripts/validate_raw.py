@@ -169,7 +169,7 @@ class Gate:
             self.connect(f"duckdb:///{scratch}/scratch.duckdb")
             try:
                 self.macros = raw_files.macros(PROJECT, self.query, variables)
-                self.columns, self.found = raw_files.open_tables(self.query, options.raw, self.tables)
+                self.columns, self.found = raw_files.open_tables(self.query, options.raw, self.tables, variables["raw_databases"])
                 named = {table["identifier"]: name for name, table in self.tables.items()}
                 for fault in self.found.faults:
                     if fault.about in ("file", "lines"):

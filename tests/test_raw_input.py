@@ -278,6 +278,11 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
             "|loyal customers are repeat customers|'colour' must be acquisition_channel, country or first_category",
         ),
         (
+            {"raw_databases": {"orders_file": {"schema": "s", "password": "x"}}},
+            "variable raw_databases.orders_file: `schema` is needed, `database` may be there, nothing else; credentials belong in profiles.yml",
+        ),
+        ({"raw_databases": ["shop"]}, "variable raw_databases: a mapping is needed, such as {shop: {database: loader"),
+        (
             {
                 "business_model": "shop",
                 "customer_years": 0,
