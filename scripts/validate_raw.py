@@ -125,7 +125,8 @@ def known_values(entry, variables, system):
         if origin == "var":
             values.append(variables[name])
         else:
-            with (PROJECT / "seeds" / f"{origin}.csv").open(newline="") as seed:
+            (path,) = [*PROJECT.glob(f"seeds/{origin}.csv"), *PROJECT.glob(f"models/staging/*/{origin}.csv")]
+            with path.open(newline="") as seed:
                 values += [row[name] for row in csv.DictReader(seed) if row.get("source_system") in (None, "", system)]
     return sorted({str(value).strip().lower() for value in values})
 

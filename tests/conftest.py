@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from compiled_texts import compile_project
-from support import DEMO, Warehouse, dbt, script
+from support import DEMO, Warehouse, dbt, script, shared_data
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +63,13 @@ def published_demo(demo_warehouse, tmp_path_factory):
     done = script("publish.py", "--warehouse", demo_warehouse, "--published", path)
     assert done.returncode == 0, done.stderr
     return path
+
+
+@pytest.fixture(scope="session")
+def truth():
+    """The figures that every layout of the sample shop must give, money as decimals."""
+    figures = json.loads((shared_data("sources") / "truth.json").read_text())
+    return figures | {name: Decimal(figures[name]) for name in ("gross", "discount", "refunded", "net")}
 
 
 @pytest.fixture(scope="session")

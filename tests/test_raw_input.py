@@ -7,7 +7,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from support import PROJECT, Warehouse, dbt
+from support import PROJECT, Warehouse, dbt, write
 
 ORDERS_FILE = {
     "sources": ["orders_file"],
@@ -59,13 +59,6 @@ def complain(place, tmp_path):
         return done.stdout
 
     return run
-
-
-def write(folder, files):
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def parquet(query, folder, name):
