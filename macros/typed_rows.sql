@@ -5,10 +5,11 @@
     rejected   what cannot be typed or keyed, with `reject_reason` and the raw values in `raw_row`.
   `reject_when` lists further reasons as branches `when ... then ...`; `row_remark` tells what is odd about a row that is taken.
 
-  The staging view reads the first, `rejected_rows` the last; a test proves that the three add up to the raw rows.
+  The staging view reads the first, `rejected_rows` the last; a test proves that the three add up to the raw rows. It is a
+  table, since both would read the file again.
 -#}
 {% macro typed_rows(relation, reject_when=[]) %}
-    {{ config(post_hook="{{ stop_if_nothing_is_staged() }}") }}
+    {{ config(materialized='table', post_hook="{{ stop_if_nothing_is_staged() }}") }}
     {%- if not execute -%}{{ return('select 1 as known_when_dbt_runs') }}{%- endif -%}
     {%- set table = raw_tables() | selectattr('identifier', 'equalto', relation.identifier) | first -%}
     {%- set meta = table.config.meta -%}

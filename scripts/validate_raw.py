@@ -125,7 +125,8 @@ def known_values(entry, variables, system):
         if origin == "var":
             values.append(variables[name])
         else:
-            with (PROJECT / "seeds" / f"{origin}.csv").open(newline="") as seed:
+            (path,) = [*PROJECT.glob(f"seeds/{origin}.csv"), *PROJECT.glob(f"models/staging/*/{origin}.csv")]
+            with path.open(newline="") as seed:
                 values += [row[name] for row in csv.DictReader(seed) if row.get("source_system") in (None, "", system)]
     return sorted({str(value).strip().lower() for value in values})
 
@@ -168,7 +169,7 @@ class Gate:
             self.connect(f"duckdb:///{scratch}/scratch.duckdb")
             try:
                 self.macros = raw_files.macros(PROJECT, self.query, variables)
-                self.columns, self.found = raw_files.open_tables(self.query, options.raw, self.tables)
+                self.columns, self.found = raw_files.open_tables(self.query, options.raw, self.tables, variables["raw_databases"])
                 named = {table["identifier"]: name for name, table in self.tables.items()}
                 for fault in self.found.faults:
                     if fault.about in ("file", "lines"):

@@ -93,3 +93,11 @@ def shared_data(name):
     if not folder.exists():
         pytest.skip(f"the reference data {name} are not beside this project")
     return folder
+
+
+def write(folder, files):
+    """Files below a folder: {name: text or bytes}."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())

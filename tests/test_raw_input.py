@@ -7,7 +7,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from support import PROJECT, Warehouse, dbt
+from support import PROJECT, Warehouse, dbt, write
 
 ORDERS_FILE = {
     "sources": ["orders_file"],
@@ -59,13 +59,6 @@ def complain(place, tmp_path):
         return done.stdout
 
     return run
-
-
-def write(folder, files):
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def parquet(query, folder, name):
@@ -284,6 +277,11 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
             "variable as_of_date: '30.06.2024' is not a date|'Berlin' is no IANA time zone|at risk must come before lapsed"
             "|loyal customers are repeat customers|'colour' must be acquisition_channel, country or first_category",
         ),
+        (
+            {"raw_databases": {"orders_file": {"schema": "s", "password": "x"}}},
+            "variable raw_databases.orders_file: `schema` is needed, `database` may be there, nothing else; credentials belong in profiles.yml",
+        ),
+        ({"raw_databases": ["shop"]}, "variable raw_databases: a mapping is needed, such as {shop: {database: loader"),
         (
             {
                 "business_model": "shop",

@@ -6,15 +6,13 @@ import io
 import json
 import os
 import random
-import shutil
 import stat
 import tempfile
-from pathlib import Path
 
 import duckdb
 import pytest
 
-from raw_reader import formats, read_raw, text
+from raw_reader import formats, read_raw
 from support import SHARED
 
 CASES = SHARED.parent / "cases"
@@ -99,7 +97,7 @@ TEXT = HEADER + "a,2026-11-20,10.00,Gießen\nb,2026-11-25,20.00,Öhringen\n"
     {
         "umlauts": ("orders.csv", TEXT),
         "sharp s as the only letter": ("orders.csv", TEXT.replace("Ö", "O")),
-        "euro, emoji, Chinese, accents": ("orders.csv", TEXT.replace("Gießen", "€ 🎉 日本 ł ’ É Ñ")),
+        "euro, emoji, Chinese, accents": ("orders.csv", TEXT.replace("Gießen", "€ 🎉 日本 ł \u2019 É Ñ")),
         "a zero-width space": ("orders.csv", TEXT.replace("Gießen", "\u200bx")),
         "byte order mark": ("orders.csv", "\ufeff" + TEXT),
         "UTF-16 with a mark": ("orders.csv", TEXT.encode("utf-16")),
@@ -147,8 +145,8 @@ def test_a_csv_file_is_read_however_it_is_written(read, name, content):
 
 
 def test_letters_are_what_they_were(read):
-    got = read({"orders.csv": TEXT.replace("Gießen", '"€ 🎉 日本 ’\r\nÉ"').replace("Öhringen\n", "“ł”\r\n")})
-    assert got.rows("city") == [("€ 🎉 日本 ’\nÉ",), ("“ł”",)]  # a copy with one line end was read
+    got = read({"orders.csv": TEXT.replace("Gießen", '"€ 🎉 日本 \u2019\r\nÉ"').replace("Öhringen\n", "“ł”\r\n")})
+    assert got.rows("city") == [("€ 🎉 日本 \u2019\nÉ",), ("“ł”",)]  # a copy with one line end was read
     assert read({"orders.csv": TEXT.replace("Gießen", "“€” ü").encode("cp1252")}).rows("city") == [("“€” ü",), ("Öhringen",)]
     assert read({"orders.csv": TEXT.replace("Gießen", "  ").encode("utf-16")}).rows("city") == [(None,), ("Öhringen",)]
 
@@ -269,7 +267,7 @@ def test_of_a_random_damage_no_line_is_lost(read, seed):
 def test_the_copy_is_private_and_gone_afterwards(read, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
-    seen = []
+    seen, fails = [], False
 
     def insert(self, columns, source, then=formats.TextFile.insert):
         (folder,) = (tmp_path / "scratch").iterdir()
@@ -279,7 +277,7 @@ def test_the_copy_is_private_and_gone_afterwards(read, monkeypatch, tmp_path):
         return then(self, columns, source)
 
     monkeypatch.setattr(formats.TextFile, "insert", insert)
-    for fails in (False, True):
+    for fails in (False, True):  # noqa: B007
         got = read({"orders.csv": TEXT.encode("utf-16")})
         assert seen == [0o700, 0o600] and not list((tmp_path / "scratch").iterdir())
         assert got.said == [] or "2026" not in got.said[0].replace(str(tmp_path), "")
@@ -507,7 +505,7 @@ def test_instances_are_read_into_the_same_tables(read):
         "shop/archive/notes.csv": "x\n1\n",
     }
     got = read(files, SHOP)
-    assert got.rows("order_id, amount, instance", "shop_orders", order=1) == [("1", "5.5", "berlin"), ("1", "7.25", "wien"), ("2", "8.0", "wien")]
+    assert got.rows("order_id, amount, instance", "shop_orders", order="3, 1") == [("1", "5.5", "berlin"), ("1", "7.25", "wien"), ("2", "8.0", "wien")]
     assert got.rows("customer_id, instance", "shop_customers") == [("9", "wien")]
     assert got.query("select instance, sum(records) from raw_import.files where table_name = 'orders' group by 1 order by 1") == [
         ("berlin", 1),

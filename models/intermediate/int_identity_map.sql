@@ -110,22 +110,38 @@ set_aside as (
             )
 ),
 
--- named after the earliest record, so that a later e-mail or login changes nothing
+earliest as (
+    select min(created_at) as created_at
+    from records
+),
+
+-- named after the earliest record, so that a later e-mail or login changes nothing; one without a date may be older than any
 identified as (
     select
-        record_key,
-        role,
-        source,
-        source_id,
-        email,
-        created_at,
-        md5(stable_key) as record_id,
-        md5(first_value(stable_key) over (partition by cluster order by created_at, stable_key)) as person_id
+        clustered.record_key,
+        clustered.role,
+        clustered.source,
+        clustered.source_id,
+        clustered.email,
+        -- without any date: known since the person's other records, or ever since, so that nobody is new for that
+        coalesce(
+            clustered.created_at, min(clustered.created_at) over (partition by clustered.cluster), earliest.created_at
+        ) as created_at,
+        md5(clustered.stable_key) as record_id,
+        md5(
+            first_value(clustered.stable_key) over (
+                partition by clustered.cluster
+                order by
+                    case when clustered.is_undated then cast('0001-01-01' as timestamp) else clustered.created_at end,
+                    clustered.stable_key
+            )
+        ) as person_id
     from clustered
+    cross join earliest
     -- a guest (nobody's id) with an address that identifies nobody is nobody
     where
-        (source_id is not null or email not in (select unlinked_emails.email from unlinked_emails))
-        and cluster not in (select set_aside.cluster from set_aside)
+        (clustered.source_id is not null or clustered.email not in (select unlinked_emails.email from unlinked_emails))
+        and clustered.cluster not in (select set_aside.cluster from set_aside)
 )
 
 select * from identified
