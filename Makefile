@@ -11,7 +11,7 @@ VALIDATE := $(BIN)/python scripts/validate_raw.py
 # a file of tests stays in one process, so that it builds its warehouse once
 PYTEST := $(BIN)/python -m pytest -ra -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo validate build export report daily docs metrics superset superset-check test test-long lint clean
+.PHONY: help demo validate build export report daily docs metrics superset superset-check test test-long test-spark lint clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ test: .venv/dev .venv/validate .venv/metrics tests/report/node_modules data/demo
 test-long: .venv/dev .venv/validate .venv/metrics tests/report/node_modules data/demo ## the long fuzzing, too
 	TEST_LONG=1 $(PYTEST)
 
+test-spark: .venv/dev .venv/spark ## have Spark's analyser read every model and data test (installs pyspark; needs Java 17)
+	@command -v java >/dev/null || { echo "Spark needs Java 17 or later (Debian: openjdk-17-jre-headless)"; exit 1; }
+	$(BIN)/python -m pytest -ra tests/portable
+
 lint: .venv/dev data/demo ## ruff and sqlfluff
 	$(BIN)/ruff check .
 	LIFECYCLE_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests
@@ -88,6 +92,11 @@ data/demo: | .venv/core
 
 .venv/metrics: requirements-metrics.lock | .venv/core
 	@echo "Installing MetricFlow for metrics by name ..."
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
+	@touch $@
+
+.venv/spark: requirements-spark.lock | .venv/core
+	@echo "Installing Spark for the check of portable SQL (600 MB, a minute) ..."
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 

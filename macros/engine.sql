@@ -8,10 +8,10 @@
     {{ return("regexp_replace(" ~ text ~ ", '" ~ pattern ~ "', '" ~ by ~ "', 'g')") }}
 {% endmacro %}
 
-{#- Without leading and trailing white space of any kind: tab, line breaks, no-break and zero-width space, BOM. -#}
-{% macro strip(text) %}{{ return(adapter.dispatch('strip')(text)) }}{% endmacro %}
-{% macro duckdb__strip(text) %}
-    {{ return("trim(" ~ text ~ ", ' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(8203) || chr(65279))") }}
+{#- Without leading and trailing blanks and invisible characters of any kind: tab, no-break and zero-width space, BOM. -#}
+{% macro strip(text) %}
+    {%- set blank = '[\\p{Z}\\p{Cf}\\p{Cc}]+' -%}
+    {{ return("case when " ~ matches(text, '^[!-~]*$') ~ " then " ~ text ~ " else " ~ replace_matches(text, '^' ~ blank ~ '|' ~ blank ~ '$', '') ~ " end") }}
 {% endmacro %}
 
 {#- The type of a raw column in DuckDB's words. -#}
@@ -50,21 +50,31 @@
 {% macro instant_to_wall_clock(instant, zone) %}{{ return(adapter.dispatch('instant_to_wall_clock')(instant, zone)) }}{% endmacro %}
 {% macro duckdb__instant_to_wall_clock(instant, zone) %}{{ return("(" ~ instant ~ " at time zone '" ~ zone ~ "')") }}{% endmacro %}
 
-{% macro wall_clock_to_utc(timestamp) %}{{ return(adapter.dispatch('wall_clock_to_utc')(timestamp)) }}{% endmacro %}
-{% macro duckdb__wall_clock_to_utc(timestamp) %}
-    {{ return("((" ~ timestamp ~ " at time zone '" ~ var('business_time_zone') ~ "') at time zone 'UTC')") }}
+{#- A wall clock of one zone in another. -#}
+{% macro change_zone(timestamp, zone, target) %}
+    {{ return(timestamp if zone == target else adapter.dispatch('change_zone')(timestamp, zone, target)) }}
+{% endmacro %}
+{% macro duckdb__change_zone(timestamp, zone, target) %}
+    {{ return("((" ~ timestamp ~ " at time zone '" ~ zone ~ "') at time zone '" ~ target ~ "')") }}
 {% endmacro %}
 
-{% macro parse_timestamp(text, format=none) %}{{ return(adapter.dispatch('parse_timestamp')(text, format)) }}{% endmacro %}
-{% macro duckdb__parse_timestamp(text, format) %}
-    {#- words such as infinity and epoch are timestamps to DuckDB, but no shop means them -#}
-    {%- set digits_first = "case when " ~ matches(text, '^[0-9]') ~ " then " ~ text ~ " end" -%}
-    {%- set formats = ["'%Y%m%d'"] + (["'" ~ format ~ "'"] if format else []) -%}
-    {{ return("coalesce(try_cast(" ~ digits_first ~ " as timestamp), try_strptime(" ~ digits_first ~ ", [" ~ formats | join(', ') ~ "]))") }}
+{% macro wall_clock_to_utc(timestamp) %}{{ return(change_zone(timestamp, var('business_time_zone'), 'UTC')) }}{% endmacro %}
+
+{#- Texts as timestamps: 2026-11-10 09:50:26 or 2026-1-5 9:05; by formats in the letters of strptime; an instant with its offset. -#}
+{% macro parse_timestamp(text) %}{{ return(adapter.dispatch('parse_timestamp')(text)) }}{% endmacro %}
+{% macro duckdb__parse_timestamp(text) %}{{ return("try_cast(" ~ text ~ " as timestamp)") }}{% endmacro %}
+
+{% macro parse_formatted(text, formats) %}{{ return(adapter.dispatch('parse_formatted')(text, formats)) }}{% endmacro %}
+{% macro duckdb__parse_formatted(text, formats) %}
+    {{ return("try_strptime(" ~ text ~ ", ['" ~ formats | join("', '") ~ "'])") }}
 {% endmacro %}
 
 {% macro parse_instant(text) %}{{ return(adapter.dispatch('parse_instant')(text)) }}{% endmacro %}
 {% macro duckdb__parse_instant(text) %}{{ return("try_cast(" ~ text ~ " as timestamptz)") }}{% endmacro %}
+
+{#- Microseconds since 1970 as a wall clock in UTC. -#}
+{% macro utc_of_micros(micros) %}{{ return(adapter.dispatch('utc_of_micros')(micros)) }}{% endmacro %}
+{% macro duckdb__utc_of_micros(micros) %}{{ return("make_timestamp(" ~ micros ~ ")") }}{% endmacro %}
 
 {#- One row per calendar day (or month) from the first to the last, both included; each row is named `period_start`. -#}
 {% macro calendar(first, last, grain='day') %}{{ return(adapter.dispatch('calendar')(first, last, grain)) }}{% endmacro %}
@@ -75,6 +85,10 @@
 {#- One row per whole number from the first to the last, both included; each row is named `number`. -#}
 {% macro numbers(first, last) %}{{ return(adapter.dispatch('numbers')(first, last)) }}{% endmacro %}
 {% macro duckdb__numbers(first, last) %}{{ return("cast(unnest(range(" ~ first ~ ", " ~ last ~ " + 1)) as integer) as number") }}{% endmacro %}
+
+{#- One row per match of a regular expression in a text. -#}
+{% macro each_match(text, pattern) %}{{ return(adapter.dispatch('each_match')(text, pattern)) }}{% endmacro %}
+{% macro duckdb__each_match(text, pattern) %}{{ return("unnest(regexp_extract_all(" ~ text ~ ", '" ~ pattern ~ "'))") }}{% endmacro %}
 
 {% macro add_days(date, days) %}{{ return(adapter.dispatch('add_days')(date, days)) }}{% endmacro %}
 {% macro duckdb__add_days(date, days) %}{{ return("(" ~ date ~ " + cast(" ~ days ~ " as integer))") }}{% endmacro %}

@@ -7,10 +7,6 @@
     {{ return("regexp_replace(" ~ text ~ ", r'" ~ pattern ~ "', '" ~ by ~ "')") }}
 {% endmacro %}
 
-{% macro spark__strip(text) %}
-    {{ return("trim(both '\\u0020\\t\\n\\r\\u00a0\\u200b\\ufeff' from " ~ text ~ ")") }}
-{% endmacro %}
-
 {% macro spark__json_row(names, prefix) %}
     {%- set pairs = [] -%}
     {%- for name in names -%}{%- do pairs.append("'" ~ name ~ "', " ~ prefix ~ name) -%}{%- endfor -%}
@@ -28,24 +24,28 @@
     {{ return("convert_timezone('UTC', '" ~ zone ~ "', cast(" ~ instant ~ " as timestamp_ntz))") }}
 {% endmacro %}
 
-{% macro spark__wall_clock_to_utc(timestamp) %}
-    {{ return("convert_timezone('" ~ var('business_time_zone') ~ "', 'UTC', " ~ timestamp ~ ")") }}
+{#- in the hour that autumn repeats the later time, as on DuckDB; Java takes the earlier one -#}
+{% macro spark__change_zone(timestamp, zone, target) %}
+    {%- set zones = "convert_timezone('" ~ zone ~ "', '" ~ target ~ "', " -%}
+    {{ return("greatest(" ~ zones ~ timestamp ~ "), " ~ zones ~ timestamp ~ " + interval 1 hour) - interval 1 hour)") }}
 {% endmacro %}
 
-{% macro spark__parse_timestamp(text, format) %}
-    {%- set digits_first = "case when " ~ text ~ " rlike '^[0-9]{4}-' then " ~ text ~ " end" -%}
-    {%- set formats = ['yyyyMMdd'] + ([spark_format(format)] if format else []) -%}
-    {%- set tries = ["try_cast(" ~ digits_first ~ " as timestamp_ntz)"] -%}
-    {%- for pattern in formats -%}
-        {%- do tries.append("cast(try_to_timestamp(" ~ text ~ ", '" ~ pattern ~ "') as timestamp_ntz)") -%}
+{% macro spark__parse_timestamp(text) %}{{ return("try_cast(" ~ text ~ " as timestamp_ntz)") }}{% endmacro %}
+
+{% macro spark__parse_formatted(text, formats) %}
+    {%- set tries = [] -%}
+    {%- for format in formats -%}
+        {%- do tries.append("cast(try_to_timestamp(" ~ text ~ ", '" ~ spark_format(format) ~ "') as timestamp_ntz)") -%}
     {%- endfor -%}
     {{ return("coalesce(" ~ tries | join(', ') ~ ")") }}
 {% endmacro %}
 
+{% macro spark__utc_of_micros(micros) %}{{ return("cast(timestamp_micros(" ~ micros ~ ") as timestamp_ntz)") }}{% endmacro %}
+
 {#- strptime's letters in Java's -#}
 {% macro spark_format(format) %}
     {%- set pattern = namespace(text=format) -%}
-    {%- for letter, java in {'%Y': 'yyyy', '%y': 'yy', '%m': 'M', '%d': 'd', '%H': 'H', '%M': 'm', '%S': 's', '%b': 'MMM'}.items() -%}
+    {%- for letter, java in {'%Y%m%d': 'yyyyMMdd', '%Y': 'yyyy', '%m': 'M', '%d': 'd', '%H': 'H', '%I': 'h', '%M': 'm', '%S': 's', '%b': 'MMM', '%p': 'a'}.items() -%}
         {%- set pattern.text = pattern.text | replace(letter, java) -%}
     {%- endfor -%}
     {{ return(pattern.text) }}
@@ -60,6 +60,8 @@
 {% macro spark__numbers(first, last) %}
     {{ return("explode(case when " ~ first ~ " <= " ~ last ~ " then sequence(cast(" ~ first ~ " as int), cast(" ~ last ~ " as int)) else array() end) as number") }}
 {% endmacro %}
+
+{% macro spark__each_match(text, pattern) %}{{ return("explode(regexp_extract_all(" ~ text ~ ", r'" ~ pattern ~ "', 0))") }}{% endmacro %}
 
 {% macro spark__add_days(date, days) %}{{ return("date_add(" ~ date ~ ", cast(" ~ days ~ " as integer))") }}{% endmacro %}
 
@@ -110,3 +112,14 @@ from round_16
 {% endmacro %}
 
 {% macro spark__year_before(date) %}{{ return("add_months(" ~ date ~ ", -12)") }}{% endmacro %}
+
+{#- `div` of decimals is exact, and `/` is not -#}
+{% macro spark__money_share(amount, part, whole) %}
+    {%- set units = [] -%}
+    {%- for value in [amount, part, whole] -%}
+        {%- do units.append("cast(cast(" ~ value ~ " as decimal(22, 4)) * 10000 as decimal(38, 0))") -%}
+    {%- endfor -%}
+    {%- set product, divisor = "(" ~ units[0] ~ " * " ~ units[1] ~ ")", "nullif(" ~ units[2] ~ ", 0)" -%}
+    {{ return("cast(cast(sign(" ~ product ~ ") * sign(" ~ divisor ~ ") as decimal(1, 0)) * cast((2 * abs(" ~ product ~ ") + abs(" ~ divisor
+        ~ ")) div (2 * abs(" ~ divisor ~ ")) as decimal(22, 0)) * cast(0.0001 as decimal(4, 4)) as decimal(18, 4))") }}
+{% endmacro %}

@@ -13,14 +13,30 @@
 {#- Money by a count, exact, then rounded half up; null if the count is 0. -#}
 {% macro money_per(amount, count) %}{{ return(money_share(amount, '1', count)) }}{% endmacro %}
 
-{#- Whether an amount of that day can be converted to the reporting currency. -#}
-{% macro has_exchange_rate(currency, timestamp) %}
-    (
-        coalesce(upper({{ currency }}), '{{ var("reporting_currency") }}') = '{{ var("reporting_currency") }}'
-        or coalesce({{ timestamp }} >= (
+{#- The reporting currency as its ISO 4217 code, however the variable writes it. -#}
+{% macro reporting_currency() %}{{ return(var('reporting_currency') | string | trim | upper) }}{% endmacro %}
+
+{#- A currency as its source writes it, as ISO 4217 code. -#}
+{% macro currency_code(currency) %}{{ return("nullif(upper(" ~ strip(currency) ~ "), '')") }}{% endmacro %}
+
+{#- Units of a currency for one of its minor unit (a cent is 0.01), by its number of decimals; unknown currencies have two. -#}
+{% macro minor_unit(decimals) %}
+    {{ return("case " ~ decimals ~ " when 0 then cast(1 as decimal(5, 4)) when 3 then 0.0010 when 4 then 0.0001 else 0.0100 end") }}
+{% endmacro %}
+
+{#- A branch for `reject_when`: an amount of that day cannot be converted to the reporting currency. -#}
+{% macro without_exchange_rate(currency, timestamp) %}
+    {%- set code, reporting = currency_code(currency), reporting_currency() -%}
+    when
+        {{ code }} != '{{ reporting }}'
+        and not coalesce({{ timestamp }} >= (
             select min(rates.month)
             from {{ ref('exchange_rates') }} as rates
-            where rates.currency = upper(typed.currency) and rates.reporting_currency = '{{ var("reporting_currency") }}'
+            where rates.currency = {{ currency_code('typed.' ~ currency) }} and rates.reporting_currency = '{{ reporting }}'
         ), false)
-    )
+        then case
+            when {{ matches(code, '^[A-Z]{3}$') }}
+                then '{{ currency }}: no rate from ' || {{ code }} || ' to {{ reporting }} up to that month; add it to seeds/exchange_rates.csv'
+            else '{{ currency }}: not a code of three letters such as EUR; export ISO 4217 codes, which seeds/exchange_rates.csv has'
+        end
 {% endmacro %}

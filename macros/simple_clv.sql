@@ -1,4 +1,7 @@
-{#- What a customer is worth over the whole relation: the average order, orders a year and years to come, in money. -#}
-{% macro simple_clv(average_order_value, orders_a_year, years) -%}
-    {{ money(money(average_order_value ~ ' * ' ~ orders_a_year) ~ ' * cast(' ~ years ~ ' as decimal(20, 18))') }}
+{#-
+  What a customer is worth over the whole relation, in money: the average order × orders a year × years to come. The years
+  are a fraction of two numbers, so that nothing is rounded on the way.
+-#}
+{% macro simple_clv(average_order_value, orders_a_year, years_dividend, years_divisor) -%}
+    {{ money_share(average_order_value ~ ' * ' ~ orders_a_year, years_dividend, years_divisor) }}
 {%- endmacro %}

@@ -1,38 +1,84 @@
 {#-
   Every row of one raw table, typed as its source YAML declares and told apart by `row_status`:
     staged     the row that counts,
-    duplicate  the same row again, or an older version of it (`latest_by`),
+    duplicate  the same row again, or an older version of it (`latest_by`; of two with one time the one whose text comes first),
     rejected   what cannot be typed or keyed, with `reject_reason` and the raw values in `raw_row`.
-  `reject_when` maps a further reason to the condition for it.
+  `reject_when` lists further reasons as branches `when ... then ...`; `row_remark` tells what is odd about a row that is taken.
 
-  The staging view reads the first, `rejected_rows` the last; a test proves that the three add up to the raw rows.
+  The staging view reads the first, `rejected_rows` the last; a test proves that the three add up to the raw rows. It is a
+  table, since both would read the file again.
 -#}
-{% macro typed_rows(relation, reject_when={}) %}
+{% macro typed_rows(relation, reject_when=[]) %}
+    {{ config(materialized='table', post_hook="{{ stop_if_nothing_is_staged() }}") }}
     {%- if not execute -%}{{ return('select 1 as known_when_dbt_runs') }}{%- endif -%}
     {%- set table = raw_tables() | selectattr('identifier', 'equalto', relation.identifier) | first -%}
     {%- set meta = table.config.meta -%}
     {%- set declared = table.columns.values() | list -%}
     {%- set names = declared | map(attribute='name') | list -%}
     {%- set outputs = typed_columns(relation) -%}
-    {%- set raw_text = row_text(names, 'raw__') -%}
     {%- set physical = {} -%}
     {%- for column in adapter.get_columns_in_relation(relation) -%}
         {%- do physical.update({column.name: physical_type(column)}) -%}
     {%- endfor -%}
+    {%- set has_instance = 'instance' in physical -%}
+    {%- set raw_text = ("coalesce(raw_instance || '/', '') || " if has_instance else '') ~ row_text(names, 'raw__') -%}
+    {%- set earliest = "cast('" ~ var('earliest_plausible_date') ~ "' as timestamp)" -%}
+
+    {#- what a typed column still becomes: ids of one of several shops say which, cents are units, implausible times are unknown -#}
+    {%- set final, remarked = {}, [] -%}
+    {%- for column in declared -%}
+        {%- set name, own = column.name, column.config.meta -%}
+        {%- if own.id is sameas true and has_instance -%}
+            {%- do final.update({name: "case when raw_instance is null then " ~ name ~ " else raw_instance || ':' || " ~ name ~ " end"}) -%}
+        {%- elif own.minor_units -%}
+            {%- do final.update({name: money_times(name, 'minor_unit')}) -%}
+        {%- elif own.lenient and column.data_type == 'timestamp' -%}
+            {%- do final.update({name: "case when " ~ name ~ " >= " ~ earliest ~ " then " ~ name ~ " end"}) -%}
+            {%- do final.update({name ~ '_utc': "case when " ~ name ~ " >= " ~ earliest ~ " then " ~ name ~ "_utc end"}) -%}
+        {%- elif own.silent_without and may_be_silent(table.source_name, has_instance) -%}
+            {%- do final.update({name: "case when " ~ may_be_silent(table.source_name, has_instance) ~ " and raw__" ~ own.silent_without
+                ~ " is null and coalesce(lower(" ~ name ~ "), '') != 'opted_in' then 'silence' else " ~ name ~ " end"}) -%}
+        {%- endif -%}
+        {%- do remarked.extend(remarks('raw__' ~ name, column, physical.get(name, 'VARCHAR'))) -%}
+    {%- endfor -%}
+    {%- set reasons = [] -%}
+    {%- for column in declared if column.config.meta.not_null -%}
+        {%- do reasons.append("when " ~ ('' if column.data_type == 'string' else 'raw__') ~ column.name ~ " is null then '" ~ column.name ~ ": missing'") -%}
+    {%- endfor -%}
+    {%- for column in declared if column.data_type != 'string' and not column.config.meta.lenient -%}
+        {%- set name = column.name -%}
+        {%- do reasons.append("when raw__" ~ name ~ " is not null and " ~ name ~ " is null then "
+            ~ why_not_typed('raw__' ~ name, column, table.source_name, physical.get(name, 'VARCHAR'))) -%}
+        {%- if column.data_type == 'timestamp' -%}
+            {%- do reasons.append("when " ~ name ~ " < " ~ earliest ~ " then '" ~ name ~ ": before " ~ var('earliest_plausible_date') ~ " (earliest_plausible_date)'") -%}
+        {%- elif column.data_type.startswith('decimal') -%}
+            {%- do reasons.append("when abs(" ~ name ~ ") > 1000000000000 then '" ~ name ~ ": beyond 1,000,000,000,000'") -%}
+        {%- endif -%}
+        {%- if column.config.meta.not_negative -%}
+            {%- do reasons.append("when " ~ name ~ " < 0 then '" ~ name ~ ": negative; if refunds and discounts come so, declare source_settings." ~ table.source_name ~ ".negative_refunds'") -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- do reasons.extend(reject_when) -%}
+    {%- set in_minor_units = declared | selectattr('config.meta.minor_units') | list | length > 0 -%}
+    {%- set keys = [] -%}
+    {%- for name in meta.key or [] -%}{%- do keys.append(final.get(name, name)) -%}{%- endfor -%}
 with raw_rows as (
     select
-        {%- for name in names %}
-        {{ name }} as raw__{{ name }}{{ ',' if not loop.last }}
+        {%- for column in declared %}
+        {%- set is_moment = column.data_type in ['timestamp', 'date'] and is_float(physical.get(column.name, 'VARCHAR')) %}
+        {{ "case when not isnan(" ~ column.name ~ ") then " ~ column.name ~ " end" if is_moment else column.name }} as raw__{{ column.name }},
         {%- endfor %}
+        {{ 'instance' if has_instance else 'cast(null as string)' }} as raw_instance
     from {{ relation }}
 ),
 
 typed as (
     select
         {%- for column in declared %}
-        {{ typed_value('raw__' ~ column.name, column, physical.get(column.name, 'VARCHAR')) }} as {{ column.name }},
+        {%- set value, type = 'raw__' ~ column.name, physical.get(column.name, 'VARCHAR') %}
+        {{ typed_column(value, column, table.source_name, type, 'raw_instance' if has_instance) }} as {{ column.name }},
         {%- if column.config.meta.also_utc %}
-        {{ typed_value('raw__' ~ column.name, column, physical.get(column.name, 'VARCHAR'), utc=true) }} as {{ column.name }}_utc,
+        {{ typed_column(value, column, table.source_name, type, 'raw_instance' if has_instance, utc=true) }} as {{ column.name }}_utc,
         {%- endif %}
         {%- endfor %}
         *
@@ -43,14 +89,10 @@ judged as (
     select
         *,
         case
-            {%- for column in declared if column.config.meta.not_null %}
-            when raw__{{ column.name }} is null then '{{ column.name }}: missing'
-            {%- endfor %}
-            {%- for column in declared if not column.config.meta.lenient %}
-            when raw__{{ column.name }} is not null and {{ column.name }} is null then '{{ column.name }}: not a {{ column.data_type }}'
-            {%- endfor %}
-            {%- for reason, condition in reject_when.items() %}
-            when {{ condition }} then '{{ reason }}'
+            {%- for branch in reasons %}
+            {{ branch }}
+            {%- else %}
+            when 1 = 0 then ''
             {%- endfor %}
         end as reject_reason
     from typed
@@ -58,20 +100,40 @@ judged as (
 
 keyed as (
     select
-        {{ outputs | join(',\n        ') }},
+        {%- for name in outputs %}
+        {{ final[name] ~ ' as ' ~ name if name in final else name }},
+        {%- endfor %}
         reject_reason,
         case when reject_reason is not null then {{ json_row(names, 'raw__') }} end as raw_row,
+        {%- if remarked %}
+        case
+            when {% for remark in remarked %}{{ ' or ' if not loop.first }}({{ remark.when }}){% endfor %} then substr(
+                {%- for remark in remarked %}
+                {{ '|| ' if not loop.first }}case when {{ remark.when }} then {{ sql_text('; ' ~ remark.text) }} else '' end
+                {%- endfor %}, 3)
+        end as row_remark,
+        {%- else %}
+        cast(null as string) as row_remark,
+        {%- endif %}
         {%- if meta.key_is_optional %}
         coalesce(
-            {{ meta.key[0] }},
+            {{ keys[0] }}{% if meta.refund_when %} || case when {{ meta.refund_when }} then ':refund:' || md5({{ raw_text }}) else '' end{% endif %},
             md5({{ raw_text }}) || '-' || row_number() over (partition by {{ raw_text }}, {{ meta.key[0] }} order by 1)
         ) as row_key
         {%- elif meta.key %}
-        {{ meta.key | join(" || '|' || ") }} as row_key
+        {{ keys | join(" || '|' || ") }} as row_key
         {%- else %}
         md5({{ raw_text }}) as row_key
         {%- endif %}
     from judged
+    {%- if in_minor_units %}
+    left join (
+        select
+            currency as minor_currency,
+            {{ minor_unit('decimals') }} as minor_unit
+        from {{ ref('currency_minor_units') }}
+    ) as minor_units on {{ currency_code('judged.currency') }} = minor_units.minor_currency
+    {%- endif %}
 ),
 
 repeated_keys as (
@@ -107,6 +169,7 @@ ranked as (
 statuses as (
     select
         {{ outputs | join(', ') }},
+        row_remark,
         row_key,
         case
             when version_rank = 1 then 'staged'
@@ -124,6 +187,7 @@ statuses as (
 
     select
         {{ outputs | join(', ') }},
+        row_remark,
         row_key,
         case when reject_reason is null then 'staged' else 'rejected' end as row_status,
         reject_reason,
@@ -137,37 +201,33 @@ select * from statuses
 
 
 {#-
-  One raw value as its declared type, or null if it is not one. `physical` is the type that the file holds. Timestamps
-  are wall clock in the business time zone, or UTC if asked for.
+  Stops the build where not one row of a raw table can be used: it has another format than declared. Says what was seen, and how to
+  mend it; a post-hook of every base model.
 -#}
-{% macro typed_value(value, column, physical, utc=false) %}
-    {%- set type = column.data_type -%}
-    {%- if type == 'timestamp' and (physical.endswith('INT') or physical.endswith('INTEGER')) -%}
-        {#- a day as a number, 20240131 -#}
-        {{ return(typed_value("cast(" ~ value ~ " as string)", column, 'VARCHAR', utc)) }}
+{% macro stop_if_nothing_is_staged() %}
+    {%- set counted = run_query("select count(*), count(case when row_status = 'staged' then 1 end) from " ~ this).rows[0] if execute else [0, 0] -%}
+    {%- if counted[0] > 0 and counted[1] == 0 -%}
+        {%- set problems = [] -%}
+        {%- for row in run_query("select reject_reason, count(*) from " ~ this ~ " group by reject_reason order by count(*) desc, reject_reason").rows -%}
+            {%- do problems.append(model.name ~ ", " ~ row[1] ~ " of " ~ counted[0] ~ " rows: " ~ row[0]) -%}
+        {%- endfor -%}
+        {{ stop_with(problems) }}
     {%- endif -%}
-    {%- set is_text = physical == 'VARCHAR' -%}
-    {%- if type == 'string' and is_text -%}
-        {{ return(value) }}
-    {%- elif type == 'string' and physical in ['DOUBLE', 'FLOAT'] -%}
-        {#- ids that a data frame turned into floats: 13085.0 is 13085 -#}
-        {{ return("case when " ~ value ~ " = floor(" ~ value ~ ") then cast(cast(" ~ value ~ " as bigint) as string) else cast(" ~ value ~ " as string) end") }}
-    {%- elif type == 'bigint' and is_text -%}
-        {{ return("case when " ~ matches(value, '^[+-]?[0-9]+(\\.0+)?$') ~ " then try_cast(try_cast(" ~ value ~ " as decimal(38, 4)) as bigint) end") }}
-    {%- elif type == 'bigint' -%}
-        {{ return("case when " ~ value ~ " = floor(" ~ value ~ ") then try_cast(" ~ value ~ " as bigint) end") }}
-    {%- elif type == 'timestamp' -%}
-        {%- set zone = 'UTC' if utc else var('business_time_zone') -%}
-        {%- set wall_clock = parse_timestamp(value, column.config.meta.format) if is_text else "try_cast(" ~ value ~ " as timestamp)" -%}
-        {%- set without_offset = wall_clock_to_utc(wall_clock) if utc else wall_clock -%}
-        {%- if physical == 'TIMESTAMP WITH TIME ZONE' -%}
-            {{ return(instant_to_wall_clock(value, zone)) }}
-        {%- elif not is_text -%}
-            {{ return(without_offset) }}
-        {%- endif -%}
-        {{ return("case when " ~ matches(value, '[0-9]:[0-9].*(Z|z|[+-][0-9]{2}(:?[0-9]{2})?)$')
-            ~ " then " ~ instant_to_wall_clock(parse_instant(value), zone) ~ " else " ~ without_offset ~ " end") }}
-    {%- else -%}
-        {{ return("try_cast(" ~ value ~ " as " ~ type ~ ")") }}
-    {%- endif -%}
+{% endmacro %}
+
+
+{#- Which rows come from exports whose noes without a date say nothing (`undated_no: silence`), as SQL; none if all of them mean it. -#}
+{% macro may_be_silent(source_name, has_instance) %}
+    {%- set own = [] -%}
+    {%- for name in (instances_with_settings(source_name) if has_instance else []) -%}
+        {%- if source_settings(source_name, name).undated_no -%}{%- do own.append(sql_text(name)) -%}{%- endif -%}
+    {%- endfor -%}
+    {%- if source_settings(source_name).undated_no -%}{{ return('1 = 1') }}{%- endif -%}
+    {{ return("raw_instance in (" ~ own | join(', ') ~ ")" if own else none) }}
+{% endmacro %}
+
+
+{#- The raw tables in which somebody may say no (`says_no` in the source YAML: the channel, or all). -#}
+{% macro tables_that_say_no() %}
+    {{ return(raw_tables() | selectattr('config.meta.says_no') | selectattr('source_name', 'in', active_sources()) | list if execute else []) }}
 {% endmacro %}

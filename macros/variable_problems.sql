@@ -11,14 +11,26 @@
         {%- endfor -%}
     {%- endif -%}
 
-    {%- if target.database in ['raw', 'staging', 'intermediate', 'marts', 'audiences', 'seeds', 'audit', 'main'] or '.' in target.database -%}
+    {%- if var('raw_databases') and var('raw_databases') is not mapping -%}
+        {%- do problems.append("variable raw_databases: a mapping is needed, such as {shop: {database: loader, schema: shop_raw}}") -%}
+    {%- else -%}
+        {%- for key, value in (var('raw_databases') or {}).items()
+            if value is not mapping or not value.schema or value.keys() | reject('in', ['database', 'schema']) | list -%}
+            {%- do problems.append("variable raw_databases." ~ key ~ ": `schema` is needed, `database` may be there, nothing else; credentials belong in profiles.yml or the environment") -%}
+        {%- endfor -%}
+    {%- endif -%}
+
+    {%- if target.database in ['raw_import', 'staging', 'intermediate', 'marts', 'audiences', 'seeds', 'audit', 'main'] or '.' in target.database -%}
         {%- do problems.append("LIFECYCLE_WAREHOUSE: DuckDB cannot tell a file called '" ~ target.database ~ "' from a schema; rename it") -%}
     {%- endif -%}
 
-    {%- if var('as_of_date') is not none
-        and not modules.re.fullmatch('\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])', var('as_of_date') | string) -%}
-        {%- do problems.append("variable as_of_date: '" ~ var('as_of_date') ~ "' is not a date; write it as YYYY-MM-DD") -%}
+    {%- for name in ['as_of_date', 'earliest_plausible_date'] if not is_day(var(name)) and (var(name) is not none or name != 'as_of_date') -%}
+        {%- do problems.append("variable " ~ name ~ ": '" ~ var(name) ~ "' is not a date; write it as YYYY-MM-DD") -%}
+    {%- endfor -%}
+    {%- if not modules.re.fullmatch('[A-Z]{3}', reporting_currency()) -%}
+        {%- do problems.append("variable reporting_currency: '" ~ var('reporting_currency') ~ "' is no ISO 4217 code, such as EUR") -%}
     {%- endif -%}
+    {%- do problems.extend(source_settings_problems()) -%}
     {%- if var('business_time_zone') not in modules.pytz.all_timezones -%}
         {%- do problems.append("variable business_time_zone: '" ~ var('business_time_zone') ~ "' is no IANA time zone, such as Europe/Berlin") -%}
     {%- endif -%}
@@ -68,4 +80,13 @@
         {%- do problems.append("variable " ~ name ~ ": '" ~ var(name) ~ "' must be a score from 1 to 5") -%}
     {%- endfor -%}
     {{ return(problems) }}
+{% endmacro %}
+
+
+{#- Is it a day of the calendar, written as YYYY-MM-DD? -#}
+{% macro is_day(text) %}
+    {%- if not modules.re.fullmatch('\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])', text | string) -%}{{ return(false) }}{%- endif -%}
+    {%- set year, month, day = (text | string).split('-') | map('int') -%}
+    {%- set leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) -%}
+    {{ return(day <= [31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]) }}
 {% endmacro %}

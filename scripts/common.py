@@ -1,6 +1,7 @@
 """What several scripts share."""
 
 import os
+from decimal import ROUND_HALF_UP, Decimal
 
 
 class Problem(Exception):
@@ -14,6 +15,11 @@ class Problem(Exception):
 def quoted(text):
     """A text, or a path, as SQL."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def rounded(amount, digits=0):
+    """An amount for people, rounded half up as the marts do; formatting alone would round halves to even."""
+    return f"{Decimal(amount).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):,}"
 
 
 def sync(path):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import duckdb
 
+from common import rounded
+
 
 def main():
     published = Path(os.environ.get("LIFECYCLE_PUBLISHED", "published/customer_lifecycle.duckdb"))
@@ -34,7 +36,7 @@ def main():
         for label, people, revenue in marts.execute(
             "select label, people, net_revenue from marts.stage_summary order by position"
         ).fetchall():
-            print(f"  {label:<16}{people:>10,}{revenue:>15,.2f}")
+            print(f"  {label:<16}{people:>10,}{rounded(revenue, 2):>15}")
 
         print("\nAudience                   people  reachable  held out   to send   (on any channel of the audience)")
         for audience, *counts in marts.execute(

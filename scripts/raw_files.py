@@ -1,13 +1,17 @@
-"""Open a raw folder in DuckDB exactly as dbt does: the same source YAML, the same macros, run without dbt."""
+"""Open a raw folder in DuckDB exactly as dbt does, without dbt: the same source YAML, the same reader, the same macros."""
 
+import os
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
-import duckdb
 import jinja2
 import yaml
 
 from common import Problem
+from raw_reader import read_raw
+
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 class Returned(Exception):
@@ -41,9 +45,8 @@ def macros(project, query, variables):
             dispatch=lambda name: jinja.globals[f"duckdb__{name}"],
         ),
     }
-    for file in ("adapters", "engine", "prepare_raw", "typed_rows"):
-        text = (project / "macros" / f"{file}.sql").read_text()
-        for macro in re.findall(r"\{% macro .*?\{% endmacro %\}", text, re.DOTALL):
+    for file in sorted((project / "macros").glob("*.sql")):
+        for macro in re.findall(r"\{% macro .*?\{% endmacro %\}", file.read_text(), re.DOTALL):
             name = re.match(r"\{% macro (\w+)", macro)[1]
             jinja.globals[name] = function(name, macro)
     return jinja.globals
@@ -76,34 +79,52 @@ def declared(project, sources):
     return {name: table for name, table in tables.items() if {table["source_name"], table["adapter"]} & {*sources}}
 
 
-def open_tables(functions, query, folder, tables):
-    """Make raw.<identifier> for every file below `folder`.
+def databases():
+    """What profiles.yml says of databases with raw tables, by name: those of the plugin, files that dbt attaches, the warehouse."""
+    folder = Path(os.environ.get("DBT_PROFILES_DIR", PROJECT))
 
-    Returns ({table: {column: type in the file}}, {table: file}, [(table, what is wrong with its file)]). A missing
-    column is not a problem here: its table is opened without it.
+    def env_var(name, default=None):
+        if os.environ.get(name, default) is None:
+            raise Problem(2, f"profiles.yml: the environment variable {name} is not set")
+        return os.environ.get(name, default)
+
+    def rendered(value):
+        if isinstance(value, dict):
+            return {key: rendered(own) for key, own in value.items()}
+        if isinstance(value, list):
+            return [rendered(own) for own in value]
+        flags = SimpleNamespace(PROFILES_DIR=str(folder))
+        return jinja2.Template(value).render(env_var=env_var, flags=flags) if isinstance(value, str) else value
+
+    name = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["profile"]
+    profile = yaml.safe_load((folder / "profiles.yml").read_text())[name]
+    output = rendered(profile["outputs"][os.environ.get("DBT_TARGET", rendered(profile["target"]))])
+    found = {None: {"path": output["path"]}}
+    found |= {entry["alias"]: entry for entry in output.get("attach") or [] if entry.get("alias")}
+    for plugin in output.get("plugins") or []:
+        found |= (plugin.get("config") or {}).get("databases") or {}
+    return found
+
+
+def open_tables(query, folder, tables, chosen=None):
+    """Make raw_import.<identifier> for every table below `folder`, or of the databases in `chosen` (the variable raw_databases).
+
+    What is wrong with one table does not keep the others away, and one that lacks a required column is made without it.
+    Returns ({table: {column: type in the file}}, what raw_reader says).
     """
-    folder = folder.resolve()
-    files = {path.as_posix(): True for path in [*folder.glob("*"), *folder.glob("*/*")]}
-    if not files:
-        raise Problem(3, f"no raw data in '{folder}' (LIFECYCLE_RAW); `make demo` makes a demo")
-    query("create schema raw")
-    query("create table raw.unreadable_lines (s varchar, t varchar, line bigint, reason varchar, raw_line varchar)")
-    columns, paths, problems = {}, {}, []
-    for name, table in tables.items():
-        path = f"{folder.as_posix()}/{table['config']['meta']['path']}"
-        found = [path + ending for ending in (".parquet", ".csv", ".csv.gz") if path + ending in files]
-        wrong = []
-        try:
-            for statement in functions["raw_relation"](table, folder.as_posix(), files, wrong):
-                query(statement)
-            wrong = [text for text in wrong if "required column" not in text]
-        except duckdb.Error as error:
-            wrong = [f"{found[0]}: cannot be read; is it cut off? {str(error).splitlines()[0][:120]}"]
-        problems += [(name, text) for text in wrong]
-        if found and not wrong:
-            paths[name] = found[0]
-            columns[name] = {
-                row[0]: "VARCHAR" if row[1].startswith("VARCHAR") else row[1]
-                for row in query(f"describe raw.{table['identifier']}")
-            }
-    return columns, paths, problems
+    wanted = {table["source_name"] for table in tables.values()}
+    known = (chosen, databases()) if chosen else None
+    found = read_raw(query, list(tables.values()), folder.resolve(), wanted, databases=known, goes_on=True)
+    problems = [fault.text for fault in found.faults if not fault.table]
+    if problems:
+        raise Problem(3, problems[0])
+    columns = {
+        name: {
+            column: "VARCHAR" if kind.startswith("VARCHAR") else kind
+            for column, kind, *_ in query(f"describe raw_import.{table['identifier']}")
+            if column in table["columns"]
+        }
+        for name, table in tables.items()
+        if table["identifier"] in found.files
+    }
+    return columns, found

@@ -19,7 +19,7 @@ import duckdb
 import jinja2
 from markupsafe import Markup
 
-from common import Problem, quoted, sync
+from common import Problem, quoted, rounded, sync
 
 MONTHS = 24  # that charts go back before the latest one
 COHORTS, PERIODS = 24, 12  # of the heat map
@@ -498,7 +498,7 @@ def signed(number, digits=0):
 
 
 def money(amount, digits=0):
-    return "–" if amount is None else f"{amount:,.{digits}f}".replace("-", "−")
+    return "–" if amount is None else rounded(amount, digits).replace("-", "−")
 
 
 def day(date):

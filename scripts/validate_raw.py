@@ -33,6 +33,7 @@ import yaml
 
 import raw_files
 from common import Problem, quoted
+from raw_reader.tables import is_data
 
 PROJECT = Path(__file__).resolve().parents[1]
 MEMORY = "1GB"  # for DuckDB, which spills to disk beyond it; Python and Great Expectations take another 0.4 GB
@@ -124,7 +125,8 @@ def known_values(entry, variables, system):
         if origin == "var":
             values.append(variables[name])
         else:
-            with (PROJECT / "seeds" / f"{origin}.csv").open(newline="") as seed:
+            (path,) = [*PROJECT.glob(f"seeds/{origin}.csv"), *PROJECT.glob(f"models/staging/*/{origin}.csv")]
+            with path.open(newline="") as seed:
                 values += [row[name] for row in csv.DictReader(seed) if row.get("source_system") in (None, "", system)]
     return sorted({str(value).strip().lower() for value in values})
 
@@ -167,11 +169,14 @@ class Gate:
             self.connect(f"duckdb:///{scratch}/scratch.duckdb")
             try:
                 self.macros = raw_files.macros(PROJECT, self.query, variables)
-                opened = raw_files.open_tables(self.macros, self.query, options.raw, self.tables)
-                self.columns, self.files, problems = opened
-                for name, text in problems:
-                    self.file_problem(name, text)
-                for name in self.files:
+                self.columns, self.found = raw_files.open_tables(self.query, options.raw, self.tables, variables["raw_databases"])
+                named = {table["identifier"]: name for name, table in self.tables.items()}
+                for fault in self.found.faults:
+                    if fault.about in ("file", "lines"):
+                        self.file_problem(named[fault.table], fault.text)
+                for warning in self.found.warnings:
+                    self.file_problem(named[warning.table], warning.text, "warn")
+                for name in self.columns:
                     self.check_table(name)
             finally:
                 self.source.get_engine().dispose()
@@ -199,23 +204,27 @@ class Gate:
         self.query(f"set memory_limit = '{MEMORY}'")
         self.query("set global TimeZone = 'UTC'")
 
-    def query(self, sql):
+    def query(self, sql, parameters=None):
         connection = self.connection.driver_connection
-        connection.execute(sql)
+        connection.execute(sql, *([parameters] if parameters else []))
         return connection.fetchall() if connection.description else []
 
     def report(self, check, outcome, **facts):
         keys = ("table", "column", "what", "severity", "reason")
         self.results.append({"outcome": outcome} | {key: check[key] for key in keys} | facts)
 
-    def file_problem(self, name, text):
-        reason = "What cannot be opened cannot be checked."
-        check = {"table": name, "column": None, "what": "file", "severity": "stop", "reason": reason}
-        self.report(check, "stop", message=text, what_to_do=WORDS["file"][1])
+    def file_problem(self, name, text, severity="stop"):
+        reason = "What cannot be read cannot be checked, and what is read twice counts twice."
+        check = {"table": name, "column": None, "what": "file", "severity": severity, "reason": reason}
+        self.report(check, severity, message=text, what_to_do=WORDS["file"][1])
 
     def typed(self, name, column):
         """SQL of a raw column as its declared type, null if it is not one: the expression of the staging models."""
-        return self.macros["typed_value"](column, self.tables[name]["columns"][column], self.columns[name][column])
+        table, there = self.tables[name], self.columns[name]
+        instance = "instance" if "instance" in there else None
+        return self.macros["typed_column"](
+            column, table["columns"][column], table["source_name"], there[column], instance
+        )
 
     def key(self, name):
         """The columns that must tell rows apart: the key, and the version where there is one; [] if one is missing."""
@@ -256,7 +265,7 @@ class Gate:
     def plan_share(self, check):
         """A share of good rows: the mean of a column that is 1 for them, 0 for bad ones and null for the others."""
         name, column, what, expect = check["table"], check["column"], check["what"], self.gx.expectations
-        relation, bounds = f"raw.{self.tables[name]['identifier']}", {"min_value": check["at_least"]}
+        relation, bounds = f"raw_import.{self.tables[name]['identifier']}", {"min_value": check["at_least"]}
         counted = f"{column} is not null"
         if what == "key is unique":
             if not self.key(name):
@@ -286,14 +295,14 @@ class Gate:
             key = self.tables[check["to"]]["config"]["meta"]["key"][0] if there else None
             if key not in there:
                 return None
-            ids = f"select {self.typed(check['to'], key)} from raw.{self.tables[check['to']]['identifier']}"
+            ids = f"select {self.typed(check['to'], key)} from raw_import.{self.tables[check['to']]['identifier']}"
             good = f"{self.typed(name, column)} in ({ids} where {key} is not null)"
         share = f"case when {counted} then cast({good} as double) end"
         return expect.ExpectColumnMeanToBeBetween, bounds, share, f"{counted} and not ({good})"
 
     def check_table(self, name):
         """Check one table in one pass; keep a result per check and the counts and means for the next run."""
-        damaged = f"{self.files[name]}: cannot be read to its end, it is damaged"
+        damaged = f"{self.found.files[self.tables[name]['identifier']][0]}: cannot be read to its end, it is damaged"
         try:
             plans = [(check, self.plan(check)) for check in self.checks if check["table"] == name]
         except duckdb.Error:
@@ -327,7 +336,7 @@ class Gate:
                 columns.append(f"{sql} as check_{number}")
                 target = {"column": f"check_{number}"}
             expectations.append(expectation(**arguments, **target, meta={"number": number}))
-        self.query(f"create or replace view main.{identifier} as select {', '.join(columns)} from raw.{identifier}")
+        self.query(f"create or replace view main.{identifier} as select {', '.join(columns)} from raw_import.{identifier}")
         title = f"{name} {len(self.source.assets)}"
         try:
             asset = self.source.add_table_asset(title, table_name=identifier)
@@ -384,21 +393,20 @@ class Gate:
             text = f"cast({ids[0]} as varchar)"
             fits = f"regexp_full_match({text}, '{alike}') and not regexp_full_match({text}, '{number}')"
             pick = f"min({text}) filter (where {bad} and {fits})"
-        ((rows, found),) = self.query(f"select count(*) filter (where {bad}), {pick} from raw.{table['identifier']}")
+        ((rows, found),) = self.query(f"select count(*) filter (where {bad}), {pick} from raw_import.{table['identifier']}")
         return rows, f"{ids[0]} {found}" if found else None
 
     def renamed(self, name, column):
         """What the missing column may be called now; other names are not shown, as a headless file has data there."""
-        file, declared = self.files[name], self.tables[name]["columns"].values()
-        options = "" if file.endswith(".parquet") else ", all_varchar = true, header = true, ignore_errors = true"
-        reader = "read_parquet" if file.endswith(".parquet") else "read_csv"
-        found = [row[0] for row in self.query(f"describe from {reader}({quoted(file)}{options})")]
+        declared = self.tables[name]["columns"].values()
+        found = self.found.names.get(self.tables[name]["identifier"], [])
         known = {
             spelling.lower() for c in declared for spelling in [c["name"], *c["config"]["meta"].get("aliases", [])]
         }
         new = [other for other in found if other.lower() not in known]
-        if 2 * len(new) > len(found):
-            return ", as most others are: does the file have a header line?"
+        if len(new) == len(found):
+            return ", as all others are: does the file have a header line?"
+        new = [other for other in new if not is_data(other)]
         alike = difflib.get_close_matches(column, new, n=1) or (new if len(new) == 1 else [])
         return f"; the file has a new column '{alike[0]}': was it renamed?" if alike else ""
 
@@ -476,7 +484,7 @@ def validate(options, variables):
     record(options.state, "accepted" if options.accept and code < 3 else outcome, is_demo, gate.measured)
     summary = (
         f"Raw checks: {count['passed']} passed, {count['warn']} warnings, {count['stop']} stops, "
-        f"{count['not checked']} not checked; {len(gate.files)} tables as of {options.as_of}, "
+        f"{count['not checked']} not checked; {len(gate.columns)} tables as of {options.as_of}, "
         f"{time.monotonic() - start:.1f} s; {options.html}"
     )
     order = ["stop", "warn", "not checked", "passed"]

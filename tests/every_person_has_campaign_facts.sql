@@ -15,5 +15,6 @@ where
         and (
             facts.next_best_action != 'none' or facts.loyalty_tier != 'none' or facts.is_advocate
             or facts.next_product_key is not null or facts.replacement_product_key is not null
+            or facts.orders_a_year != 0 or facts.simple_clv != 0 or facts.contact_pressure != 0 or facts.is_fatigued
         )
     )

@@ -1,9 +1,9 @@
 -- the last month adds up to everybody who uses the app by as_of_date, and to those of them who are active
 with app_people as (
-    select map.person_id
-    from {{ ref('int_identity_map') }} as map
-    inner join {{ ref('int_as_of') }} as as_of on map.created_at < as_of.as_of_end
-    where map.role = 'app'
+    select identity_map.person_id
+    from {{ ref('int_identity_map') }} as identity_map
+    inner join {{ ref('int_as_of') }} as as_of on identity_map.created_at < as_of.as_of_end
+    where identity_map.role = 'app'
 
     union
 

@@ -1,51 +1,90 @@
 -- recomputed from what was said, not through the models that decide: no suppression and no opt-out without a later opt-in
 with contactable as (
     select
-        channels.person_id,
-        channels.channel,
+        reach.person_id,
+        reach.channel,
         addresses.address
-    from {{ ref('customer_channels') }} as channels
-    inner join {{ ref('int_person_addresses') }} as addresses on channels.person_id = addresses.person_id
-    where channels.can_contact
+    from {{ ref('customer_channels') }} as reach
+    inner join {{ ref('int_person_addresses') }} as addresses on reach.person_id = addresses.person_id
+    where reach.can_contact
 ),
 
-consents as (
-    select * from {{ ref('stg_esp__consents') }}
-),
-
-suppressed as (
+statements as (
     select
-        contactable.person_id,
-        contactable.channel
-    from contactable
-    inner join {{ ref('stg_esp__suppressions') }} as said
-        on
-            contactable.address in (said.email, said.phone, said.user_id)
-            and coalesce(said.channel, contactable.channel) = contactable.channel
-    where said.reason != 'hard_bounce'
+        email,
+        phone,
+        user_id,
+        channel,
+        status = 'opted_in' as is_opt_in,
+        changed_at_utc as said_at
+    from {{ ref('stg_esp__consents') }}
+
+    union all
+
+    select
+        email,
+        phone,
+        user_id,
+        case when coalesce(reason, 'none') != 'erased' then channel end as channel,
+        false as is_opt_in,
+        null as said_at
+    from {{ ref('stg_esp__suppressions') }}
+    where coalesce(reason, 'none') != 'hard_bounce'
+
+    union all
+
+    select
+        email,
+        null as phone,
+        null as user_id,
+        'email' as channel,
+        false as is_opt_in,
+        case when complained_at is null then {{ wall_clock_to_utc('unsubscribed_at') }} end as said_at
+    from {{ ref('stg_esp__messages') }}
+    where unsubscribed_at is not null or complained_at is not null
 ),
 
-opted_out as (
+-- one row per address: compared with three columns at once, everybody would be compared with everything
+said as (
+    {% for address in ['email', 'phone', 'user_id'] %}
     select
-        contactable.person_id,
-        contactable.channel
-    from contactable
-    inner join consents as said
-        on
-            contactable.address in (said.email, said.phone, said.user_id)
-            and coalesce(said.channel, contactable.channel) = contactable.channel
-            and said.status != 'opted_in'
-    where not exists (
-        select 1
-        from consents as later
-        where
-            later.status = 'opted_in'
-            and later.channel = contactable.channel
-            and later.changed_at_utc > said.changed_at_utc
-            and contactable.address in (later.email, later.phone, later.user_id)
-    )
+        {{ address }} as address,
+        channel,
+        is_opt_in,
+        said_at
+    from statements
+    where {{ address }} is not null
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+last_opt_ins as (
+    select
+        address,
+        channel,
+        max(said_at) as said_at
+    from said
+    where is_opt_in
+    group by address, channel
+),
+
+-- a no to no channel, or to one that nobody knows, is a no to all; so is an erasure
+noes as (
+    select
+        said.address,
+        channels.channel,
+        said.said_at
+    from said
+    left join {{ ref('channels') }} as channels on said.channel = channels.channel
+    where not said.is_opt_in
 )
 
-select * from suppressed
-union all
-select * from opted_out
+select
+    contactable.person_id,
+    contactable.channel
+from contactable
+inner join noes
+    on contactable.address = noes.address and coalesce(noes.channel, contactable.channel) = contactable.channel
+left join last_opt_ins
+    on contactable.address = last_opt_ins.address and contactable.channel = last_opt_ins.channel
+where not coalesce(last_opt_ins.said_at > noes.said_at, false)

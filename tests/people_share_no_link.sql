@@ -3,10 +3,10 @@ with records as (
     select
         records.linked_key,
         records.email,
-        map.person_id,
-        map.record_key
+        identity_map.person_id,
+        identity_map.record_key
     from {{ ref('int_identity_records') }} as records
-    inner join {{ ref('int_identity_map') }} as map on records.record_key = map.record_key
+    inner join {{ ref('int_identity_map') }} as identity_map on records.record_key = identity_map.record_key
     where records.email is null or records.email not in (select unlinked.email from {{ ref('int_unlinked_emails') }} as unlinked)
 )
 

@@ -15,14 +15,14 @@ DEMO = {"as_of_date": "2026-06-30", "business_time_zone": "Europe/Berlin"}
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 
-def dbt(*arguments, raw, warehouse, variables=None, check=True, **environment):
+def dbt(*arguments, raw, warehouse, variables=None, check=True, project=PROJECT, **environment):
     """Run dbt in a process of its own (it would keep the warehouse locked) and return the finished process."""
     command = [Path(sys.executable).with_name("dbt"), "--no-use-colors", *arguments]
     if variables:
         command += ["--vars", json.dumps(variables)]
     done = subprocess.run(
         command,
-        cwd=PROJECT,
+        cwd=project,
         env=os.environ
         | {
             "LIFECYCLE_RAW": str(raw),
@@ -93,3 +93,11 @@ def shared_data(name):
     if not folder.exists():
         pytest.skip(f"the reference data {name} are not beside this project")
     return folder
+
+
+def write(folder, files):
+    """Files below a folder: {name: text or bytes}."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -85,7 +85,7 @@ def described_columns(manifest, node):
         source, table = node["name"].removeprefix("base_").split("__")
         (raw,) = (known for known in manifest["sources"].values() if (known["source_name"], known["name"]) == (source, table))
         utc = {name.replace("_at", "_at_utc") for name, column in raw["columns"].items() if column["meta"].get("also_utc")}
-        columns |= {*raw["columns"], *utc, "row_key", "row_status", "reject_reason", "raw_row"}
+        columns |= {*raw["columns"], *utc, "row_key", "row_status", "reject_reason", "raw_row", "row_remark"}
     elif node["path"].startswith("staging/") and not node["name"].startswith("stg_"):
         for role in ("shop", "app", "esp"):
             table = f"model.customer_lifecycle.stg_{role}__{node['name'].split('__')[-1]}"

@@ -7,7 +7,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from support import PROJECT, Warehouse, dbt
+from support import PROJECT, Warehouse, dbt, write
 
 ORDERS_FILE = {
     "sources": ["orders_file"],
@@ -16,6 +16,11 @@ ORDERS_FILE = {
     "reporting_currency": "USD",
 }
 HEADER = "customer_id,ordered_at,amount\n"
+NO_TIME = (
+    "ordered_at: not a time that can be read (2026-11-10, 2026-11-10 09:50:26, 2026-11-10T09:50:26Z, "
+    "2026-11-10 09:50:26 +01:00, 2026-11-10 9:50 PM, 20261110, seconds since 1970); "
+    "declare source_settings.orders_file.time_format if it has another"
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +59,6 @@ def complain(place, tmp_path):
         return done.stdout
 
     return run
-
-
-def write(folder, files):
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def parquet(query, folder, name):
@@ -179,7 +177,7 @@ def test_status_currency_sign_and_date_decide_what_counts(read):
         ("7", False),
     ]
     assert warehouse.rows("select row_key, reason from intermediate.rejected_rows") == [
-        ("5", "currency: no exchange rate (seed exchange_rates)")
+        ("5", "currency: no rate from XXX to USD up to that month; add it to seeds/exchange_rates.csv")
     ]
 
 
@@ -199,19 +197,19 @@ def test_nothing_is_lost_of_a_damaged_file(read):
     assert [row[0] for row in staged(warehouse)] == ["a"]
     assert warehouse.rows("select reason from intermediate.rejected_rows order by 1") == [
         ("amount: missing",),
-        ("amount: not a decimal(18, 4)",),
-        ("amount: not a decimal(18, 4)",),
+        ("amount: not a number",),
+        ("amount: not a number",),
         ("line: missing columns",),
         ("line: too many columns",),
         ("line: unquoted value",),
-        ("ordered_at: not a timestamp",),
-        ("ordered_at: not a timestamp",),
+        (NO_TIME,),
+        (NO_TIME,),
     ]
     lines_at = "select row_key from intermediate.rejected_rows where reason like 'line: %' order by 1"
     assert warehouse.rows(lines_at) == [("line 6",), ("line 7",), ("line 8",)]
     counts = "select raw_rows, staged_rows, duplicate_rows, rejected_rows, latest_at, days_behind from marts.source_tables"
     assert warehouse.row(counts) == (9, 1, 0, 8, datetime(2024, 1, 1), 181)
-    assert dict(warehouse.rows("select reason, rejected_rows from marts.rejected_reasons"))["ordered_at: not a timestamp"] == 2
+    assert dict(warehouse.rows("select reason, rejected_rows from marts.rejected_reasons"))[NO_TIME] == 2
     raw = {row[0] for row in warehouse.rows("select raw_row from intermediate.rejected_rows")}
     assert all(any(line.split(",")[0] in row for row in raw) for line in lines[1:])
 
@@ -249,7 +247,7 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
     missing = tmp_path / "nowhere"
     assert f"no raw data in '{missing}' (LIFECYCLE_RAW); `make demo` makes a demo" in complain({}, raw=missing)
     assert "orders.csv: the file is empty" in complain({"orders.csv": ""})
-    assert "orders: the file has no rows" in complain({"orders.csv": HEADER})
+    assert "orders.csv: the file has no rows" in complain({"orders.csv": HEADER})
     assert "required column 'ordered_at' is missing; found: customer_id, date, amount" in complain(
         {"orders.csv": "customer_id,date,amount\na,2024-01-01,1\n"}
     )
@@ -266,7 +264,7 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
     ("change", "message"),
     [
         ({"sources": "orders_file"}, "variable sources: a list is needed"),
-        ({"sources": ["orders"]}, "unknown source 'orders'; known: app, esp, online_retail, orders_file, shop"),
+        ({"sources": ["orders"]}, "unknown source 'orders'; known: app, canonical, esp, online_retail, orders_file, shop"),
         (
             {
                 "as_of_date": "30.06.2024",
@@ -279,6 +277,11 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
             "variable as_of_date: '30.06.2024' is not a date|'Berlin' is no IANA time zone|at risk must come before lapsed"
             "|loyal customers are repeat customers|'colour' must be acquisition_channel, country or first_category",
         ),
+        (
+            {"raw_databases": {"orders_file": {"schema": "s", "password": "x"}}},
+            "variable raw_databases.orders_file: `schema` is needed, `database` may be there, nothing else; credentials belong in profiles.yml",
+        ),
+        ({"raw_databases": ["shop"]}, "variable raw_databases: a mapping is needed, such as {shop: {database: loader"),
         (
             {
                 "business_model": "shop",

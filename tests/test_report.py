@@ -3,13 +3,14 @@
 import re
 import shutil
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from pathlib import Path
 
 import duckdb
 import pytest
 
+import common
 from page import Page, numbers, points
 from support import PROJECT, dbt, script
 
@@ -748,4 +749,12 @@ def test_money_is_rounded_only_for_display(marts, page):
     gross = marts.rows("select gross_revenue from stage_summary order by position")
     assert all(isinstance(amount, Decimal) for (amount,) in gross)
     shown = [row[4].text for row in page.one("table", id="stages-table").rows()]
-    assert shown == [f"{amount:,.0f}".replace("-", "−") for (amount,) in gross]
+    assert shown == [f"{amount.quantize(Decimal(1), ROUND_HALF_UP):,}".replace("-", "−") for (amount,) in gross]
+
+
+@pytest.mark.parametrize(("amount", "digits", "shown"), [
+    ("0.5", 0, "1"), ("2.5", 0, "3"), ("-2.5", 0, "-3"), ("2.675", 2, "2.68"), ("1234567.4999", 0, "1,234,567"),
+    ("999999999999.995", 2, "1,000,000,000,000.00"), ("12", 2, "12.00"),
+])  # fmt: skip
+def test_halves_are_rounded_up(amount, digits, shown):
+    assert common.rounded(Decimal(amount), digits) == shown

@@ -33,7 +33,7 @@ assignments as (
             case when bounds.left_last is null or events.as_of_date >= bounds.left_last then events.entered_on end
         ) as entered_on,
         coalesce(
-            any_value(bounds.entered_before) >= coalesce(any_value(bounds.left_before), cast('0001-01-01' as date)), false
+            min(bounds.entered_before) >= coalesce(min(bounds.left_before), cast('0001-01-01' as date)), false
         ) as was_in_before
     from events
     inner join bounds on events.audience = bounds.audience and events.person_id = bounds.person_id

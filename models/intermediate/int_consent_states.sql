@@ -1,6 +1,7 @@
--- address × channel: the latest statement wins, a tie is a no, and a no without a date is the latest
+-- address × channel: the latest statement wins, a tie is a no; without a time a no is the latest and a yes the oldest
 with consents as (
     select * from {{ ref('stg_esp__consents') }}
+    where status != 'silence'
 ),
 
 messages as (
@@ -45,7 +46,7 @@ known as (
     select stated.*
     from stated
     cross join as_of
-    where not stated.is_opt_in or stated.changed_at < as_of.as_of_end
+    where not stated.is_opt_in or stated.changed_at is null or stated.changed_at < as_of.as_of_end
 ),
 
 per_address as (
@@ -91,28 +92,35 @@ latest as (
         address_type,
         address,
         channel,
-        max(case when is_opt_in then changed_at_utc end) as opted_in_at_utc,
-        max(case when not is_opt_in then coalesce(changed_at_utc, cast('9999-12-31' as timestamp)) end) as opted_out_at_utc,
-        max_by(changed_at, changed_at_utc) filter (where is_opt_in) as opted_in_at,
-        max(case when not is_opt_in then changed_at end) as opted_out_at
+        {%- for answer, is_in, undated in [('yes', 'is_opt_in', '0001-01-01'), ('no', 'not is_opt_in', '9999-12-31')] %}
+        max(case when {{ is_in }} then coalesce(changed_at_utc, cast('{{ undated }}' as timestamp)) end) as {{ answer }}_at_utc,
+        max_by(changed_at, changed_at_utc) filter (where {{ is_in }}) as {{ answer }}_at,
+        {%- endfor %}
+        bool_or(not is_opt_in and changed_at_utc is null) as has_undated_no
     from per_channel
     group by address_type, address, channel
 ),
 
+judged as (
+    select
+        *,
+        coalesce(yes_at_utc > no_at_utc, no_at_utc is null) as is_opted_in
+    from latest
+),
+
+-- the time is that of the statement that stands
 states as (
     select
         address_type,
         address,
         channel,
+        case when is_opted_in then 'opted_in' else 'opted_out' end as status,
         case
-            when opted_in_at_utc > coalesce(opted_out_at_utc, cast('0001-01-01' as timestamp)) then 'opted_in'
-            else 'opted_out'
-        end as status,
-        case
-            when opted_in_at_utc > coalesce(opted_out_at_utc, cast('0001-01-01' as timestamp)) then opted_in_at
-            else opted_out_at
-        end as changed_at
-    from latest
+            when is_opted_in then yes_at
+            when not has_undated_no then no_at
+        end as changed_at,
+        case when has_undated_no then yes_at end as overridden_opt_in_at
+    from judged
 )
 
 select * from states

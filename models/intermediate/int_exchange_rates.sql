@@ -1,6 +1,6 @@
 with exchange_rates as (
     select * from {{ ref('exchange_rates') }}
-    where reporting_currency = '{{ var("reporting_currency") }}' and currency != '{{ var("reporting_currency") }}'
+    where reporting_currency = '{{ reporting_currency() }}' and currency != '{{ reporting_currency() }}'
 ),
 
 from_each_month as (
@@ -18,7 +18,7 @@ with_reporting_currency as (
     union all
 
     select
-        '{{ var("reporting_currency") }}' as currency,
+        '{{ reporting_currency() }}' as currency,
         cast('0001-01-01' as date) as valid_from,
         cast('9999-12-31' as date) as valid_until,
         cast(1 as decimal(18, 8)) as rate

@@ -7,6 +7,10 @@ unlinked_emails as (
     select * from {{ ref('int_unlinked_emails') }}
 ),
 
+set_aside_customers as (
+    select * from {{ ref('set_aside_customers') }}
+),
+
 tokens as (
     select
         record_key,
@@ -74,20 +78,70 @@ clustered as (
     left join components on records.record_key = components.node
 ),
 
--- named after the earliest record, so that a later e-mail or login changes nothing
+names as (
+    select
+        cluster,
+        record_key as name
+    from clustered
+
+    union all
+
+    select
+        cluster,
+        source_id as name
+    from clustered
+
+    union all
+
+    select
+        cluster,
+        email as name
+    from clustered
+),
+
+-- house accounts, employees and bots, with every record that is linked to them, are no people
+set_aside as (
+    select distinct names.cluster
+    from names
+    inner join set_aside_customers
+        on
+            names.name = coalesce(
+                {{ normalised_email('set_aside_customers.id_or_address') }}, {{ strip('set_aside_customers.id_or_address') }}
+            )
+),
+
+earliest as (
+    select min(created_at) as created_at
+    from records
+),
+
+-- named after the earliest record, so that a later e-mail or login changes nothing; one without a date may be older than any
 identified as (
     select
-        record_key,
-        role,
-        source,
-        source_id,
-        email,
-        created_at,
-        md5(stable_key) as record_id,
-        md5(first_value(stable_key) over (partition by cluster order by created_at, stable_key)) as person_id
+        clustered.record_key,
+        clustered.role,
+        clustered.source,
+        clustered.source_id,
+        clustered.email,
+        -- without any date: known since the person's other records, or ever since, so that nobody is new for that
+        coalesce(
+            clustered.created_at, min(clustered.created_at) over (partition by clustered.cluster), earliest.created_at
+        ) as created_at,
+        md5(clustered.stable_key) as record_id,
+        md5(
+            first_value(clustered.stable_key) over (
+                partition by clustered.cluster
+                order by
+                    case when clustered.is_undated then cast('0001-01-01' as timestamp) else clustered.created_at end,
+                    clustered.stable_key
+            )
+        ) as person_id
     from clustered
+    cross join earliest
     -- a guest (nobody's id) with an address that identifies nobody is nobody
-    where source_id is not null or email not in (select unlinked_emails.email from unlinked_emails)
+    where
+        (clustered.source_id is not null or clustered.email not in (select unlinked_emails.email from unlinked_emails))
+        and clustered.cluster not in (select set_aside.cluster from set_aside)
 )
 
 select * from identified

@@ -25,17 +25,34 @@ refund_records as (
     where customer_id is not null
 ),
 
+-- a shop that does not say when an account was made: the first thing known of the customer is the first order
+customers_by_order as (
+    select
+        order_records.record_key,
+        min(order_records.ordered_at) as first_ordered_at
+    from order_records
+    inner join customers
+        on order_records.source = customers.source_system and order_records.customer_id = customers.customer_id
+    where customers.created_at is null
+    group by order_records.record_key
+),
+
 registered as (
     select
-        source_system || ':customer:' || customer_id as record_key,
+        customers.source_system || ':customer:' || customers.customer_id as record_key,
         'shop' as role,
-        source_system as source,
-        customer_id as source_id,
+        customers.source_system as source,
+        customers.customer_id as source_id,
         cast(null as string) as linked_key,
-        email,
-        created_at,
-        source_system || ':customer:' || customer_id as stable_key
+        customers.email,
+        {{ name_key("coalesce(customers.first_name, '') || ' ' || coalesce(customers.last_name, '')") }} as person_name,
+        {{ normalised_phone('customers.phone') }} as phone,
+        coalesce(customers.created_at, customers_by_order.first_ordered_at) as created_at,
+        customers.created_at is null as is_undated,
+        customers.source_system || ':customer:' || customers.customer_id as stable_key
     from customers
+    left join customers_by_order
+        on customers.source_system || ':customer:' || customers.customer_id = customers_by_order.record_key
 
     union all
 
@@ -46,7 +63,10 @@ registered as (
         user_id as source_id,
         {{ linked_record('app', 'users') }} as linked_key,
         email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         created_at,
+        false as is_undated,
         source_system || ':user:' || user_id as stable_key
     from users
 
@@ -59,7 +79,10 @@ registered as (
         contact_id as source_id,
         {{ linked_record('esp', 'contacts') }} as linked_key,
         email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         created_at,
+        false as is_undated,
         source_system || ':contact:' || contact_id as stable_key
     from contacts
 ),
@@ -73,7 +96,10 @@ guests as (
         cast(null as string) as source_id,
         cast(null as string) as linked_key,
         email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         min(ordered_at) as created_at,
+        false as is_undated,
         source || ':guest_order:' || min_by(order_id, cast(ordered_at as string) || ' ' || order_id) as stable_key
     from order_records
     where customer_id is null and email is not null
@@ -121,7 +147,10 @@ unregistered as (
         min(source_id) as source_id,
         cast(null as string) as linked_key,
         cast(null as string) as email,
+        cast(null as string) as person_name,
+        cast(null as string) as phone,
         min(seen_at) as created_at,
+        false as is_undated,
         record_key as stable_key
     from seen_in_orders
     where record_key not in (select registered.record_key from registered)

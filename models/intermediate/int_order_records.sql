@@ -13,6 +13,8 @@ judged as (
         orders.order_id,
         orders.customer_id,
         orders.email,
+        orders.phone,
+        orders.customer_name,
         coalesce(
             orders.source_system || ':customer:' || orders.customer_id, orders.source_system || ':guest:' || orders.email
         ) as record_key,

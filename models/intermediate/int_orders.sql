@@ -58,6 +58,7 @@ converted as (
         in_source_currency.coupon_code,
         in_source_currency.sold_amount as sold_in_currency,
         in_source_currency.is_refunded_by_status,
+        in_source_currency.sold_amount < in_source_currency.refunded_amount as is_over_refunded,
         exchange_rates.rate as exchange_rate,
         {{ money_times('in_source_currency.gross_amount', 'exchange_rates.rate') }} as gross_amount,
         {{ money_times('in_source_currency.sold_amount', 'exchange_rates.rate') }} as sold_amount,
@@ -88,7 +89,8 @@ with_person as (
         converted.gross_amount,
         {{ money('converted.gross_amount - converted.sold_amount') }} as discount_amount,
         {{ money('converted.sold_amount - converted.net_amount') }} as refunded_amount,
-        converted.net_amount
+        converted.net_amount,
+        converted.is_over_refunded
     from converted
     left join identity_map on converted.record_key = identity_map.record_key
 )

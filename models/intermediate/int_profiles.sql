@@ -1,4 +1,4 @@
--- person × profile: per attribute the latest known value, accounts of the shop before the app before the ESP
+-- person × profile: each attribute of the first record that has it; open accounts, app users, contacts, others, closed ones
 with identity_map as (
     select * from {{ ref('int_identity_map') }}
 ),
@@ -41,9 +41,10 @@ described as (
             when identity_map.role = 'esp' then '2'
             else '1'
         end
-        || cast(coalesce(customers.updated_at, identity_map.created_at) as string)
+        -- the blank sorts before the point of a fraction of a second
+        || cast(coalesce(customers.updated_at, identity_map.created_at) as string) || ' '
         || identity_map.record_key as precedence,
-        cast(identity_map.created_at as string) || identity_map.record_key as seniority
+        cast(identity_map.created_at as string) || ' ' || identity_map.record_key as seniority
     from identity_map
     cross join as_of
     left join customers

@@ -1,4 +1,4 @@
--- address × channel that must not be contacted, with the strongest reason; a suppression blocks whatever its date
+-- address × channel that must not be contacted, with the strongest reason and its own time; it blocks whatever the date
 with suppressions as (
     select * from {{ ref('stg_esp__suppressions') }}
 ),
@@ -8,8 +8,14 @@ messages as (
     where complained_at is not null
 ),
 
+unreadable_noes as (
+    select * from {{ ref('int_unreadable_noes') }}
+),
+
+-- the reasons that a suppression can have
 block_reasons as (
     select * from {{ ref('block_reasons') }}
+    where reason in ('erased', 'complaint', 'hard_bounce', 'unsubscribed')
 ),
 
 channels as (
@@ -44,25 +50,34 @@ per_address as (
         '{{ address_type }}' as address_type,
         {{ address_type }} as address,
         channel,
-        reason,
+        case
+            when reason in (select known.reason from block_reasons as known) then reason
+            else 'unsubscribed'
+        end as reason,
         suppressed_at
     from reported
     where {{ address_type }} is not null
-    {% if not loop.last %}union all{% endif %}
+
+    union all
     {% endfor %}
+    select
+        address_type,
+        address,
+        channel,
+        'unsubscribed' as reason,
+        null as suppressed_at
+    from unreadable_noes
 ),
 
--- no channel, or one that nobody knows, means all of them; an unknown reason is an unsubscription
+-- no channel, or one that nobody knows, means all of them
 per_channel as (
     select
         per_address.address_type,
         per_address.address,
         channels.channel,
-        coalesce(block_reasons.reason, 'unsubscribed') as reason,
-        coalesce(block_reasons.position, 4) as position,
+        per_address.reason,
         per_address.suppressed_at
     from per_address
-    left join block_reasons on per_address.reason = block_reasons.reason
     inner join channels
         on
             per_address.channel = channels.channel
@@ -71,15 +86,38 @@ per_channel as (
             or per_address.channel not in (select known.channel from {{ ref('channels') }} as known)
 ),
 
-strongest as (
+-- what has no time holds always, which is earlier than any time
+per_reason as (
     select
         address_type,
         address,
         channel,
-        min_by(reason, position) as reason,
-        min(suppressed_at) as suppressed_at
+        reason,
+        case when count(suppressed_at) = count(*) then min(suppressed_at) end as suppressed_at
     from per_channel
-    group by address_type, address, channel
+    group by address_type, address, channel, reason
+),
+
+ranked as (
+    select
+        per_reason.*,
+        row_number() over (
+            partition by per_reason.address_type, per_reason.address, per_reason.channel
+            order by block_reasons.position
+        ) as strength
+    from per_reason
+    inner join block_reasons on per_reason.reason = block_reasons.reason
+),
+
+final as (
+    select
+        address_type,
+        address,
+        channel,
+        reason,
+        suppressed_at
+    from ranked
+    where strength = 1
 )
 
-select * from strongest
+select * from final

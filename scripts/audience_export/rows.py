@@ -251,14 +251,13 @@ def _rank(sql):
 def contact(con, channel):
     """Create (once) the table of how each person stands on a channel: (person_id, consented_at, rank).
 
-    rank: the severity of the person's own state, 0 only with consent, its time, and nothing against it. Returns the
-    table's name; Problem 3 when a person has two rows.
+    rank: the severity of the person's own state, 0 only with consent, and nothing against it. Returns the table's name;
+    Problem 3 when a person has two rows.
     """
     table = f"contact_{channel}"
     con.execute(f"""create temp table if not exists {table} as
         select p.person_id, ch.consented_at, (case when p.stage = 'erased' then 5
-            when ch.can_contact and ch.consent_status = 'opted_in' and ch.consented_at is not null
-                and ch.blocked_reason is null and p.can_{channel} then 0
+            when ch.can_contact and ch.consent_status = 'opted_in' and ch.blocked_reason is null and p.can_{channel} then 0
             else {_rank('ch.blocked_reason')} end)::utinyint as rank
         from marts.customers p
         left join marts.customer_channels ch on ch.person_id = p.person_id and ch.channel = '{channel}'""")

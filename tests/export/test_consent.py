@@ -144,7 +144,7 @@ def test_nobody_who_said_no_and_everybody_who_may(shop, seed):
 
 NO = {
     "consent not known": {"consent_status": None}, "can_contact null": {"can_contact": None},
-    "opted out": {"consent_status": "opted_out"}, "no time": {"consented_at": None},
+    "opted out": {"consent_status": "opted_out"},
     "blocked for an unknown reason": {"blocked_reason": "because"}, "another channel": {"channel": "sms"},
 }
 
@@ -197,6 +197,13 @@ def test_consent_time_is_written_as_given(shop):
     shop.configure({"klaviyo": {"channel": "email", "audiences": "all"}})
     shop(code=0)
     assert "a@example.com,SUBSCRIBED,2025-12-31T23:59:59Z" in shop.file("klaviyo/at_risk.csv").read_text()
+
+
+def test_consent_without_a_time_is_consent(shop):
+    shop.publish([person("a", "a@example.com", consented_at=None), person("b", "b@example.com")], [])
+    shop.configure({"klaviyo": {"channel": "email", "audiences": "all"}})
+    shop(code=0)
+    assert "a@example.com,SUBSCRIBED,\n" in shop.file("klaviyo/at_risk.csv").read_text()
 
 
 @pytest.mark.parametrize(("given", "delivery", "listed"), [

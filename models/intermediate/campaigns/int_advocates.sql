@@ -16,8 +16,8 @@ erased_people as (
 latest_answers as (
     select
         person_id,
-        max_by(score, cast(answered_at as string) || feedback_id) as nps_score,
-        max_by(verdict, cast(answered_at as string) || feedback_id) as verdict
+        max_by(score, cast(answered_at as string) || ' ' || feedback_id) as nps_score,
+        max_by(verdict, cast(answered_at as string) || ' ' || feedback_id) as verdict
     from answers
     group by person_id
 ),

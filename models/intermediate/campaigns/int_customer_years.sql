@@ -23,26 +23,46 @@ customers as (
 churn as (
     select
         count(*) as sample_customers,
-        {{ ratio('count_if(not has_stayed)', 'count(*)') }} as yearly_churn
+        count(case when not has_stayed then 1 end) as lost_customers
     from customers
 ),
 
--- no more than ten years: few shops are old enough to have seen more
-measured as (
+judged as (
     select
         *,
-        case when sample_customers >= 100 then least(coalesce(1 / nullif(yearly_churn, 0), 10), 10) end as measured_years
+        case
+            when {{ 'true' if var('customer_years') else 'false' }} then 'variable'
+            when sample_customers >= 100 then 'data'
+            else 'default'
+        end as source
     from churn
+),
+
+-- a fraction of two numbers; no more than ten years: few shops are old enough to have seen more
+years as (
+    select
+        *,
+        cast(
+            case
+                when source = 'variable' then {{ var('customer_years') or 'null' }}
+                when source = 'default' then 3
+                when sample_customers > 10 * lost_customers then 10
+                else sample_customers
+            end as decimal(18, 4)
+        ) as years_dividend,
+        case when source = 'data' and sample_customers <= 10 * lost_customers then lost_customers else 1 end as years_divisor
+    from judged
 ),
 
 final as (
     select
-        cast(coalesce({{ var('customer_years') or 'null' }}, measured_years, 3) as double) as customer_years,
-        {{ "'variable'" if var('customer_years') else "case when measured_years is null then 'default' else 'data' end" }}
-            as source,
-        yearly_churn,
+        {{ ratio('years_dividend', 'years_divisor') }} as customer_years,
+        years_dividend,
+        years_divisor,
+        source,
+        {{ ratio('lost_customers', 'sample_customers') }} as yearly_churn,
         sample_customers
-    from measured
+    from years
 )
 
 select * from final

@@ -80,16 +80,12 @@ final as (
         fitting.message_idea,
         case
             when fitting.play is not null
-                then concat(
-                    'stage ', people.stage, ', segment ', people.rfm_segment,
-                    coalesce('; ' || fitting.detail, ''), '; ', fitting.reason
-                )
+                then 'stage ' || people.stage || ', segment ' || people.rfm_segment
+                    || coalesce('; ' || fitting.detail, '') || '; ' || fitting.reason
             when not people.is_reachable then 'no channel may be used'
             when people.is_fatigued
-                then concat(
-                    people.messages_count, ' messages in {{ var("contact_window_days") }} days,',
-                    ' the cap is {{ var("fatigue_cap") }}'
-                )
+                then cast(people.messages_count as string) || ' messages in {{ var("contact_window_days") }} days,'
+                    || ' the cap is {{ var("fatigue_cap") }}'
             else 'no entry of the playbook fits with a channel that may be used'
         end as why
     from people

@@ -78,18 +78,37 @@ compared as (
     group by windows.audience, windows.person_id, windows.is_holdout, windows.assigned_on
 ),
 
+means as (
+    select
+        audience,
+        is_holdout,
+        {{ money_per('sum(revenue)', 'count(*)') }} as mean_revenue
+    from compared
+    group by audience, is_holdout
+),
+
+-- decimals add up to the same sum in any order, floating point does not
+deviations as (
+    select
+        compared.*,
+        {{ money('compared.revenue - means.mean_revenue') }} as deviation
+    from compared
+    inner join means on compared.audience = means.audience and compared.is_holdout = means.is_holdout
+),
+
 arms as (
     select
         {%- for arm, is_in in {'treated': 'not is_holdout', 'control': 'is_holdout'}.items() %}
         count(case when {{ is_in }} then 1 end) as {{ arm }}_people,
         count(case when {{ is_in }} and is_converted then 1 end) as {{ arm }}_conversions,
         {{ money('coalesce(sum(case when ' ~ is_in ~ ' then revenue end), 0)') }} as {{ arm }}_revenue,
-        var_samp(case when {{ is_in }} then cast(revenue as double) end) as {{ arm }}_variance,
+        sum(case when {{ is_in }} then deviation end) as {{ arm }}_deviation,
+        sum(case when {{ is_in }} then deviation * deviation end) as {{ arm }}_squares,
         {%- endfor %}
         min(assigned_on) as first_assigned_on,
         max(assigned_on) as last_assigned_on,
         audience
-    from compared
+    from deviations
     group by audience
 ),
 
@@ -97,7 +116,7 @@ arms as (
 assigned as (
     select
         coalesce(audiences.audience, windows.audience) as audience,
-        any_value(audiences.campaign_id) as campaign_id,
+        min(audiences.campaign_id) as campaign_id,
         count(windows.person_id) as assigned_people,
         count(case when not windows.is_over then 1 end) as waiting_people
     from audiences
@@ -114,7 +133,7 @@ costs as (
     cross join as_of
     left join exchange_rates
         on
-            coalesce(campaigns.currency, '{{ var("reporting_currency") }}') = exchange_rates.currency
+            coalesce(campaigns.currency, '{{ reporting_currency() }}') = exchange_rates.currency
             and coalesce(cast(campaigns.started_at as date), as_of.as_of_date) >= exchange_rates.valid_from
             and coalesce(cast(campaigns.started_at as date), as_of.as_of_date) < exchange_rates.valid_until
 ),
@@ -134,7 +153,10 @@ counted as (
         coalesce(arms.{{ arm }}_people, 0) as {{ arm }}_people,
         coalesce(arms.{{ arm }}_conversions, 0) as {{ arm }}_conversions,
         coalesce(arms.{{ arm }}_revenue, 0) as {{ arm }}_revenue,
-        arms.{{ arm }}_variance,
+        (
+            cast(arms.{{ arm }}_squares as double)
+            - cast(arms.{{ arm }}_deviation as double) * cast(arms.{{ arm }}_deviation as double) / arms.{{ arm }}_people
+        ) / nullif(arms.{{ arm }}_people - 1, 0) as {{ arm }}_variance,
         {{ ratio('arms.' ~ arm ~ '_conversions', 'arms.' ~ arm ~ '_people') }} as {{ arm }}_rate,
         {{ ratio('arms.' ~ arm ~ '_revenue', 'arms.' ~ arm ~ '_people') }} as {{ arm }}_revenue_per_person,
         {%- endfor %}

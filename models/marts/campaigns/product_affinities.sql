@@ -60,8 +60,8 @@ pairs as (
 
 frequent_pairs as (
     select
-        cast((pairs.pair_number - pairs.pair_number % sizes.products) / sizes.products as bigint) as one_number,
-        pairs.pair_number % sizes.products as other_number,
+        cast((pairs.pair_number - mod(pairs.pair_number, sizes.products)) / sizes.products as bigint) as one_number,
+        mod(pairs.pair_number, sizes.products) as other_number,
         pairs.baskets
     from pairs
     cross join sizes

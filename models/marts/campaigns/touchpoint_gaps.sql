@@ -43,7 +43,8 @@ begun_campaigns as (
         end as race_stage,
         campaigns.is_always_on,
         cast(campaigns.started_at as date) as begun_on,
-        coalesce(campaigns.ended_at >= as_of.as_of_end, true) as is_running
+        -- one without a start has not begun, though what it sent was sent
+        campaigns.started_at is not null and coalesce(campaigns.ended_at >= as_of.as_of_end, true) as is_running
     from campaigns
     cross join as_of
     where coalesce(campaigns.started_at < as_of.as_of_end, true)

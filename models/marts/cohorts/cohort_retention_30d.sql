@@ -46,7 +46,7 @@ windows as (
         as_of_date,
         cast({{ days_between('first_order_date', 'period_start') }} / {{ days }} as integer) as window_index
     from days_since_start
-    where {{ days_between('first_order_date', 'period_start') }} % {{ days }} = 0
+    where mod({{ days_between('first_order_date', 'period_start') }}, {{ days }}) = 0
 ),
 
 matured as (

@@ -14,6 +14,10 @@ suppressions as (
     select * from {{ ref('int_suppressions') }}
 ),
 
+erased_people as (
+    select * from {{ ref('int_erased_people') }}
+),
+
 consent_states as (
     select * from {{ ref('int_consent_states') }}
 ),
@@ -43,12 +47,21 @@ targets as (
     inner join profiles on people.person_id = profiles.person_id
 ),
 
+-- an erased person's address is written to nobody, whoever else has it
+erased_addresses as (
+    select distinct
+        addresses.address_type,
+        addresses.address
+    from addresses
+    inner join erased_people on addresses.person_id = erased_people.person_id
+),
+
 -- a suppression of any of the person's addresses blocks; a bounce says nothing about the other addresses
-suppressed as (
+blocks as (
     select
         targets.person_id,
         targets.channel,
-        min(block_reasons.position) as position
+        suppressions.reason
     from targets
     inner join addresses on targets.person_id = addresses.person_id
     inner join suppressions
@@ -56,24 +69,39 @@ suppressed as (
             addresses.address_type = suppressions.address_type
             and addresses.address = suppressions.address
             and targets.channel = suppressions.channel
-    inner join block_reasons on suppressions.reason = block_reasons.reason
     where
         suppressions.reason != 'hard_bounce'
         or (targets.address_type = addresses.address_type and targets.address = addresses.address)
-    group by targets.person_id, targets.channel
-),
 
--- a yes must be given for the target address (or by the app user); a no under any address is a no
-consented as (
+    union all
+
     select
         targets.person_id,
         targets.channel,
-        bool_or(consent_states.status = 'opted_out') as has_no,
-        bool_or(
-            consent_states.status = 'opted_in'
-            and (addresses.address_type = 'user_id' or addresses.address = targets.address)
-        ) as has_yes,
-        max(case when consent_states.status = 'opted_in' then consent_states.changed_at end) as opted_in_at
+        'erased' as reason
+    from targets
+    inner join erased_addresses
+        on targets.address_type = erased_addresses.address_type and targets.address = erased_addresses.address
+),
+
+suppressed as (
+    select
+        blocks.person_id,
+        blocks.channel,
+        min(block_reasons.position) as position
+    from blocks
+    inner join block_reasons on blocks.reason = block_reasons.reason
+    group by blocks.person_id, blocks.channel
+),
+
+statements as (
+    select
+        targets.person_id,
+        targets.channel,
+        consent_states.status,
+        consent_states.changed_at,
+        addresses.address_type = targets.address_type and addresses.address = targets.address as is_of_target,
+        addresses.address_type = 'user_id' as is_of_user
     from targets
     inner join addresses on targets.person_id = addresses.person_id
     inner join consent_states
@@ -81,7 +109,21 @@ consented as (
             addresses.address_type = consent_states.address_type
             and addresses.address = consent_states.address
             and targets.channel = consent_states.channel
-    group by targets.person_id, targets.channel
+),
+
+-- a yes must be given for the target address (or by the app user); a no under any address is a no
+consented as (
+    select
+        person_id,
+        channel,
+        bool_or(status = 'opted_out') as has_no,
+        bool_or(status = 'opted_in' and (is_of_target or is_of_user)) as has_yes,
+        coalesce(
+            max(case when status = 'opted_in' and is_of_target then changed_at end),
+            max(case when status = 'opted_in' and is_of_user then changed_at end)
+        ) as opted_in_at
+    from statements
+    group by person_id, channel
 ),
 
 judged as (

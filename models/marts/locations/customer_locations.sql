@@ -60,7 +60,7 @@ cleaned as (
     select
         person_id,
         kind,
-        {{ replace_matches(strip('city'), ' +', ' ') }} as city,
+        trim({{ replace_matches('city', '[\\s\\p{Z}\\x{200B}\\x{FEFF}]+', ' ') }}) as city,
         seen_at
     from sightings
     where person_id not in (select erased_people.person_id from erased_people)
@@ -74,7 +74,7 @@ keyed as (
     where city != ''
 ),
 
--- one spelling for everybody, so that a chart has one bar per city
+-- one spelling for everybody, whatever case and blanks, so that a chart has one bar per city
 spellings as (
     select
         city_key,

@@ -6,7 +6,7 @@ settings as (
     select
         as_of_date,
         '{{ var("business_time_zone") }}' as business_time_zone,
-        '{{ var("reporting_currency") }}' as reporting_currency,
+        '{{ reporting_currency() }}' as reporting_currency,
         '{{ var("sources") | join(", ") }}' as sources,
         cast({{ var('active_days') }} as integer) as active_days,
         cast({{ var('loyal_min_orders') }} as integer) as loyal_min_orders,

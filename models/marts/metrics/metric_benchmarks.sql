@@ -49,8 +49,10 @@ measures as (
     select
         'repeat_order_value_uplift' as measure,
         'Average net value of a repeat order over that of a first order, less 1' as measured_as,
-        {{ ratio('avg(case when not is_first_order then net_amount end)', 'avg(case when is_first_order then net_amount end)') }}
-        - 1 as measured_value,
+        {{ ratio(
+            ratio('sum(case when not is_first_order then net_amount end)', 'count_if(not is_first_order)'),
+            ratio('sum(case when is_first_order then net_amount end)', 'count_if(is_first_order)')
+        ) }} - 1 as measured_value,
         count_if(not is_first_order) as sample_size
     from orders
 ),

@@ -15,6 +15,7 @@ tables as (
         count(case when judged.row_status = 'staged' then 1 end) as staged_rows,
         count(case when judged.row_status = 'duplicate' then 1 end) as duplicate_rows,
         count(case when judged.row_status = 'rejected' then 1 end) as rejected_rows,
+        count(case when judged.row_status = 'staged' then judged.row_remark end) as remarked_rows,
         -- a stray row from the future makes nothing look fresh
         max(case when judged.row_status = 'staged' and {{ occurred_at }} < as_of.as_of_end then {{ occurred_at }} end)
             as latest_at
@@ -42,6 +43,7 @@ with_lines as (
         tables.staged_rows,
         tables.duplicate_rows,
         tables.rejected_rows + coalesce(lines.unreadable_lines, 0) as rejected_rows,
+        tables.remarked_rows,
         tables.latest_at
     from tables
     left join lines on tables.source = lines.source and tables.table_name = lines.table_name
@@ -59,6 +61,7 @@ final as (
             'with_lines.rejected_rows',
             'with_lines.staged_rows + with_lines.duplicate_rows + with_lines.rejected_rows'
         ) }} as rejected_share,
+        with_lines.remarked_rows,
         with_lines.latest_at,
         {{ days_between('cast(with_lines.latest_at as date)', 'as_of.as_of_date') }} as days_behind
     from with_lines

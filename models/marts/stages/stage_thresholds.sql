@@ -7,7 +7,7 @@ as_of as (
 ),
 
 -- whole months only, so that the thresholds stand still from the first of a month to its end
-sample as (
+observed as (
     select
         count(*) as gaps,
         count(distinct order_days.person_id) as customers,
@@ -28,13 +28,13 @@ history as (
 
 judged as (
     select
-        sample.gaps,
-        sample.customers,
+        observed.gaps,
+        observed.customers,
         history.history_days,
-        cast(sample.percentile_80 as integer) as measured_at_risk_after_days,
+        cast(observed.percentile_80 as integer) as measured_at_risk_after_days,
         -- at risk must come before lapsed, even in a store whose customers all order like clockwork
-        cast(greatest(sample.percentile_95, sample.percentile_80 + 1) as integer) as measured_lapsed_after_days
-    from sample
+        cast(greatest(observed.percentile_95, observed.percentile_80 + 1) as integer) as measured_lapsed_after_days
+    from observed
     cross join history
 ),
 

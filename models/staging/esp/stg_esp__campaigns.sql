@@ -14,7 +14,7 @@ cleaned as (
         activity,
         lower(campaign_type) as campaign_type,
         goal_metric,
-        upper(currency) as currency,
+        {{ currency_code('currency') }} as currency,
         -- numerics
         cost,
         -- booleans

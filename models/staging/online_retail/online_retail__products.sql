@@ -7,7 +7,7 @@ with product_lines as (
 products as (
     select
         stock_code as product_id,
-        max_by(description, cast(invoiced_at as string) || description) as product_name
+        max_by(description, cast(invoiced_at as string) || ' ' || description) as product_name
     from product_lines
     group by stock_code
 )

@@ -13,7 +13,7 @@ cleaned as (
         phone,
         customer_name,
         lower(status) as status,
-        coalesce(upper(currency), '{{ var("reporting_currency") }}') as currency,
+        coalesce({{ currency_code('currency') }}, '{{ reporting_currency() }}') as currency,
         order_channel,
         fulfilment_channel,
         coupon_code,

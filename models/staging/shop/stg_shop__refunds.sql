@@ -10,7 +10,7 @@ cleaned as (
         order_id,
         customer_id,
         -- text
-        coalesce(upper(currency), '{{ var("reporting_currency") }}') as currency,
+        coalesce({{ currency_code('currency') }}, '{{ reporting_currency() }}') as currency,
         -- numerics
         amount,
         -- timestamps

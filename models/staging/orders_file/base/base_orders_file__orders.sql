@@ -1,4 +1,1 @@
-{{ typed_rows(
-    source('orders_file', 'orders'),
-    reject_when={'currency: no exchange rate (seed exchange_rates)': 'not ' ~ has_exchange_rate('currency', 'ordered_at')}
-) }}
+{{ typed_rows(source('orders_file', 'orders'), reject_when=[without_exchange_rate('currency', 'ordered_at')]) }}

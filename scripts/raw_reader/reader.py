@@ -1,0 +1,231 @@
+"""Raw data into the schema raw_import: what is where, what is wrong with it, and then the import itself."""
+
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from .databases import Databases
+from .folder import locate
+from .formats import CsvFile, JsonFile, Lacking, ParquetFiles, Typed
+from .tables import Table, as_text, identifier, listed, literal
+from .text import Unreadable
+
+MARK = "Made anew by every build of customer_lifecycle; whatever else is put here is lost."
+FEW, SHARE = 3, 0.01  # unreadable lines: more of them, and a larger share of all lines, stop the build
+
+
+@dataclass
+class Fault:
+    """What is wrong, as one line. `about`: a file, a column that it lacks, too many lines that cannot be read, or no rows."""
+
+    table: str
+    text: str
+    about: str = "file"
+
+
+@dataclass
+class Result:
+    """What came of it, by the tables' identifiers."""
+
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+    files: dict[str, list[str]] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)  # the columns of a file that lacks one
+
+
+def read_raw(query, declared, folder, wanted, *, state=None, databases=(), only_look=False, goes_on=False):
+    """Make raw_import.<identifier> for every declared table; `query` runs SQL and returns its rows.
+
+    `declared` are tables as dbt's graph has them, `wanted` the sources in use: the tables of others are empty. `state` is the
+    same for the state: (tables, folder); `databases` the variable raw_databases and what profiles.yml has of them. All faults
+    are collected, and with any of them nothing is touched. With `goes_on` the sound tables are made all the same, and a table
+    that lacks a required column is made without it.
+    """
+    databases = Databases(query, *(databases or ({}, {})))
+    reader = Reader(query, [Table(table) for table in declared], Path(folder), wanted, databases)
+    try:
+        reader.run(state, only_look, goes_on)
+    finally:
+        databases.close()
+    return reader.result
+
+
+class Reader:
+    def __init__(self, query, tables, folder, wanted, databases):
+        self.query, self.tables, self.folder, self.wanted, self.databases = query, tables, folder, wanted, databases
+        self.result = Result()
+
+    def run(self, state, only_look, goes_on):
+        self.check_schema()
+        plans = self.plans()
+        if only_look or any(not goes_on or not fault.table for fault in self.result.faults):
+            return
+        self.make_schema()
+        with tempfile.TemporaryDirectory(prefix="raw_reader_") as scratch:
+            for table, files, missing in plans:
+                self.make(table, files, missing, scratch)
+        for table in state[0] if state else ():
+            self.make_state(Table(table), Path(state[1]))
+
+    def fault(self, table, wrong, about="file"):
+        self.result.faults.append(Fault(table, wrong, about))
+
+    # --- before anything is touched ---------------------------------------------------------------------
+
+    def check_schema(self):
+        """A schema raw_import that somebody else made is left alone."""
+        here = "schema_name = 'raw_import' and database_name = current_database()"
+        comment = self.query(f"select comment from duckdb_tables() where table_name = 'files' and {here}")
+        if self.query(f"select 1 from duckdb_schemas() where {here}") and comment != [(MARK,)]:
+            self.fault("", "the warehouse has a schema raw_import that this project did not make; rename it, or take another LIFECYCLE_WAREHOUSE")
+
+    def plans(self):
+        """[(table, its Files, names of required columns that they lack)] of every table that can be made."""
+        copied = {table.source: [origin.instance for origin in self.databases.of(table)] for table in self.tables}
+        copied = {source: instances for source, instances in copied.items() if instances and source in self.wanted}
+        places, faults = defaultdict(list), []
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            places, faults = locate(self.folder, self.tables, self.wanted, copied)
+        elif set(self.wanted) - set(copied):
+            where = f"no raw data in '{self.folder}' (LIFECYCLE_RAW)"
+            self.fault("", f"{where}; `make demo` makes a demo, README 'Your own data' says what goes there")
+            return []
+        for origin in self.databases.origins:
+            if origin not in (own for table in self.tables if table.source in copied for own in self.databases.of(table)):
+                self.fault("", f"variable raw_databases: '{origin.key}' is no source in use")
+        for table, wrong in faults:
+            self.fault(table, wrong)
+        broken = {table for table, _ in faults}
+        plans = []
+        for table in self.tables:
+            files = [one for place in places[table.identifier] for one in self.files_of(table, place)]
+            for origin in self.databases.of(table) if table.source in copied else ():
+                try:
+                    files += self.databases.tables(table, origin)
+                except Unreadable as unreadable:
+                    self.fault(table.identifier, f"{origin.said}: {unreadable}")
+                    broken.add(table.identifier)
+            looks = [self.look(table, one) for one in files]
+            if table.identifier not in broken and None not in looks:
+                plans.append((table, files, set().union(*looks)))
+        return plans
+
+    def files_of(self, table, place):
+        if place.format == "Parquet":
+            return [ParquetFiles(self.query, table, place.files, place.instance)]
+        kind = CsvFile if place.format == "CSV" else JsonFile
+        return [kind(self.query, table, [path], place.instance) for path in place.files]
+
+    def look(self, table, files):
+        """The names of required columns that the files lack; None if they cannot be read."""
+        try:
+            files.look()
+        except Lacking as lacking:
+            for line in lacking.lines:
+                self.fault(table.identifier, line, "column")
+            self.result.names.setdefault(table.identifier, lacking.names)
+            return {column.name for column in files.missing}
+        except Unreadable as unreadable:
+            self.fault(table.identifier, f"{unreadable.path or files.path}: {unreadable}")
+            return None
+        except duckdb.Error as error:
+            self.fault(table.identifier, f"{files.path}: cannot be read; {str(error).splitlines()[0][:120]}")
+            return None
+        return set()
+
+    # --- the import -------------------------------------------------------------------------------------
+
+    def make_schema(self):
+        self.query("drop schema if exists raw_import cascade")
+        self.query("create schema raw_import")
+        file = "source varchar, table_name varchar, instance varchar, file_name varchar"
+        self.query(f"create table raw_import.files ({file}, records bigint, unreadable_lines bigint)")
+        self.query(f"comment on table raw_import.files is {literal(MARK)}")
+        self.query(f"create table raw_import.unreadable_lines ({file}, line_number bigint, reason varchar, raw_line varchar)")
+
+    def make(self, table, files, missing, scratch):
+        columns = {column.name: column.type for column in table.columns if column.name not in missing}
+        if not files:
+            nulls = ", ".join(f"cast(null as {kind}) as {identifier(name)}" for name, kind in {**columns, "instance": "varchar"}.items())
+            self.query(f"create view {table.relation} as select {nulls} where false")
+            return
+        if all(isinstance(one, ParquetFiles) for one in files):
+            self.query(f"create view {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
+        elif all(isinstance(one, Typed) for one in files):
+            self.query(f"create table {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
+        else:  # text files: everything is text
+            texts = ", ".join(f"{identifier(name)} varchar" for name in [*columns, "instance"])
+            self.query(f"create table {table.relation} ({texts})")
+            for one in files:
+                if isinstance(one, Typed):
+                    self.query(f"insert into {table.relation} {one.rows(columns, as_text)}")
+        loaded = [part for one in files for part in self.load(one, columns, scratch)]
+        self.result.files[table.identifier] = [part.path for part in loaded]
+        self.judge(table, loaded)
+        for part in loaded:
+            self.record(table, part)
+        self.find_repeated(table, loaded)
+        if table.is_never_empty and not self.query(f"select 1 from {table.relation} limit 1"):
+            self.fault(table.identifier, f"{loaded[0].path}: the file has no rows; was its export interrupted?", "rows")
+
+    def load(self, files, columns, scratch):
+        try:
+            return files.load(columns, scratch)
+        except Unreadable as unreadable:
+            self.fault(files.table.identifier, f"{files.path}: {unreadable}")
+        except duckdb.Error:  # its message may quote values
+            self.fault(files.table.identifier, f"{files.path}: DuckDB cannot read it; export it again")
+        return []
+
+    def judge(self, table, loaded):
+        """More than a few lines that cannot be read stop the build: who knows what is in them."""
+        records, unreadable = sum(part.records for part in loaded), sum(len(part.unreadable) for part in loaded)
+        if not unreadable:
+            return
+        first = next(part for part in loaded if part.unreadable)
+        number, reason, _ = first.unreadable[0]
+        are_many = unreadable > max(FEW, SHARE * records)
+        said = f"{first.path}: {unreadable:,} of {records:,} lines cannot be read{', more than 1 %' * are_many}; the first is line {number} ({reason})"
+        if len(loaded) > 1:
+            said += f", in {sum(map(bool, (part.unreadable for part in loaded)))} of {len(loaded)} files"
+        (self.result.faults if are_many else self.result.warnings).append(Fault(table.identifier, said, "lines"))
+
+    def record(self, table, part):
+        """What was read of a file, and the lines that were not, in the tables of the schema that say so."""
+        name = part.path.removeprefix(f"{self.folder}/")
+        file = [table.source, table.name, part.instance, name]
+        self.query("insert into raw_import.files values (?, ?, ?, ?, ?, ?)", [*file, part.records, len(part.unreadable)])
+        if part.unreadable:
+            numbers, reasons, lines = map(list, zip(*part.unreadable, strict=True))
+            insert = "insert into raw_import.unreadable_lines select ?, ?, ?, ?, unnest(?), 'line: ' || unnest(?), unnest(?)"
+            self.query(insert, [*file, numbers, reasons, lines])
+
+    def find_repeated(self, table, loaded):
+        """Warn of parts with the same rows: they would count twice."""
+        alike = defaultdict(list)
+        for part in loaded:
+            alike[part.instance, part.extremes, part.records - len(part.unreadable)].append(part)
+        for (*_, rows), parts in alike.items():
+            by_content = defaultdict(list)
+            for part in parts if rows and len(parts) > 1 else ():
+                (digest,) = self.query(f"select bit_xor(hash(part)), sum(hash(part)) from ({part.rows}) as part")
+                by_content[digest].append(part.path)
+            for one, *others in by_content.values():
+                if others:
+                    same = ", ".join(Path(path).name for path in others)
+                    text = f"{one}: the same rows are in {same}; if they are the same purchases, keep one file"
+                    self.result.warnings.append(Fault(table.identifier, text, "parts"))
+
+    def make_state(self, table, folder):
+        """A view of all Parquet files of a folder of the state, in the declared types."""
+        files = sorted((folder / table.state_folder).glob("*.parquet"))
+        source = f"from read_parquet({listed(files)}, union_by_name = true)"
+        present = {name for name, *_ in self.query(f"describe select * {source}")} if files else set()
+        values = ", ".join(
+            f"cast({identifier(column.name) if column.name in present else 'null'} as {column.type}) as {identifier(column.name)}"
+            for column in table.columns
+        )
+        self.query(f"create view {table.relation} as select {values} {source if files else 'where false'}")

@@ -1,0 +1,109 @@
+"""Every text of a model or data test is SQL that DuckDB and Spark share; what they do not share is in few macros."""
+
+import re
+
+import duckdb
+import pytest
+from sqlglot.errors import ParseError
+
+import calculated
+from allowed_sql import allowed, used
+from compiled_texts import dispatched_macros
+
+REMEDY = "move it to a dispatched macro of macros/engine.sql, or add it to tests/portable/allowed_sql.toml with a reason"
+
+
+@pytest.fixture(scope="module")
+def listed():
+    return allowed() | {("function", f"engine_{name}") for name in dispatched_macros()}
+
+
+def test_every_text_uses_what_is_on_the_list_alone(compiled, listed):
+    findings = set()
+    for text in compiled.texts:
+        try:
+            findings |= {f"{text.path} ({text.name}): {kind} {what}: {REMEDY}" for kind, what in used(text.neutral) - listed}
+        except ParseError as error:
+            findings.add(f"{text.path} ({text.name}): sqlglot cannot read it (a keyword as a name?): {error.errors[0]}")
+    assert len(compiled.texts) > 350
+    assert not findings, "\n".join(["", *sorted(findings)])
+
+
+def test_what_is_not_on_the_list_is_found(compiled, listed):
+    assert used(compiled.planted.neutral) - listed == {
+        ("function", "list_aggregate"),
+        ("function", "strftime"),
+        ("function", "unnest"),
+        ("function", "arg_max"),
+        ("function", "epoch"),
+        ("type", "int"),
+        ("type", "varchar"),
+        ("type", "decimal"),
+        ("construct", "::"),
+        ("construct", "from before select"),
+        ("construct", "Mod"),
+        ("construct", "Bracket"),
+        ("construct", "Identifier: quoted"),
+        ("construct", "Group: all"),
+    }
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * exclude (a) from t",
+        "select distinct on (a) b from t",
+        "select a from t asof join u on t.a >= u.a",
+        "select a from t semi join u on t.a = u.a",
+        "select a from t inner join u using (a)",
+        "select a from t union by name select b from u",
+        "with recursive t as (select 1 as a) select a from t",
+        "select a from t cross join lateral (select 1) as u",
+        "select a from t group by grouping sets ((a), ())",
+        "select a from t order by a nulls first",
+        "select a from t tablesample 10%",
+        "select a from 'file.parquet'",
+        "select list_transform(a, lambda x: x + 1) from t",
+        "select a // 2 from t",
+        "select a ~ 'b' from t",
+        "select a ilike 'b' from t",
+        "select a -> 'b' from t",
+        "select {'b': a} from t",
+        "select cast(a as integer[]) from t",
+        "select a + interval 1 day from t",
+        "select string_agg(a, ',') from t",
+        "select current_date",
+    ],
+)
+def test_duckdbs_own_constructs_are_found(query, listed):
+    assert used(query) - listed
+
+
+def test_declared_types_are_on_the_list(compiled, listed):
+    nodes = [*compiled.manifest["nodes"].values(), *compiled.manifest["sources"].values()]
+    declared = {
+        (f"{node['name']}.{name}", type_)
+        for node in nodes
+        for name, type_ in [
+            *((column["name"], column["data_type"]) for column in node["columns"].values() if column["data_type"]),
+            *node["config"].get("column_types", {}).items(),
+        ]
+    }
+    assert len(declared) > 500
+    assert {pair for pair in declared if ("type", re.sub(r"\(.*", "(...)", pair[1])) not in listed} == set()
+
+
+def test_dispatched_macros_are_few_and_have_a_body_for_both_engines():
+    macros = dispatched_macros()
+    print(f"{len(macros)} dispatched macros: {', '.join(macros)}")
+    assert 10 < len(macros) <= 30
+    assert {name: engines for name, (_, engines) in macros.items() if "default" not in engines and "duckdb" not in engines} == {}
+
+
+def test_duckdb_calculates_as_python_does(compiled):
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"create table things as {calculated.things('from (values {rows}) as things ({columns})')}")
+        cursor = connection.execute(compiled.calculated.duckdb)
+        names = [column[0] for column in cursor.description]
+        calculated.hold_against_python([dict(zip(names, row, strict=True)) for row in cursor.fetchall()])
