@@ -31,6 +31,18 @@
             },
             'gives': {'shop': ['customers', 'orders', 'order_items', 'refunds', 'products'], 'esp': ['consents']},
         },
+        'segment': {
+            'raw': {'segment': ['identifies', 'tracks', 'pages', 'screens', 'users']},
+            'gives': {'app': ['users', 'events']},
+        },
+        'mailchimp': {
+            'raw': {'mailchimp': ['subscribed', 'unsubscribed', 'cleaned', 'nonsubscribed']},
+            'gives': {'esp': ['contacts', 'consents', 'suppressions']},
+        },
+        'klaviyo': {
+            'raw': {'klaviyo': ['profiles', 'suppressions']},
+            'gives': {'esp': ['contacts', 'consents', 'suppressions']},
+        },
     }) }}
 {% endmacro %}
 
@@ -85,10 +97,29 @@
 {% endmacro %}
 
 
-{#- The declared columns of a canonical table (models/staging/<role>/_<role>__models.yml): the contract of adapters. -#}
+{#- The providers of every canonical table, each also with its {role, table}. -#}
+{% macro all_providers() %}
+    {%- set found, tables = [], [] -%}
+    {%- for adapter in adapters().values() -%}
+        {%- for role, names in adapter.gives.items() -%}
+            {%- for name in names if [role, name] not in tables -%}{%- do tables.append([role, name]) -%}{%- endfor -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- for role, table in tables | sort -%}
+        {%- for provider in providers(role, table) -%}{%- do found.append(dict(provider, role=role, table=table)) -%}{%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{% endmacro %}
+
+
+{#- The declaration of a canonical table (models/staging/<role>/_<role>__models.yml): the contract of adapters. -#}
+{% macro canonical_table(role, table) %}
+    {{ return(graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | selectattr('name', 'equalto', 'stg_' ~ role ~ '__' ~ table) | first) }}
+{% endmacro %}
+
+{#- Its declared columns. -#}
 {% macro canonical_columns(role, table) %}
-    {%- set node = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | selectattr('name', 'equalto', 'stg_' ~ role ~ '__' ~ table) | first -%}
-    {{ return(node.columns.values() | rejectattr('config.meta.derived') | list) }}
+    {{ return(canonical_table(role, table).columns.values() | rejectattr('config.meta.derived') | list) }}
 {% endmacro %}
 
 
@@ -178,17 +209,34 @@ where row_status = 'staged'
 
 
 {#-
-  The key of the shop's record that a customer id of an app or ESP means: of the shop that source_settings.<adapter>.links_to
-  names (an instance as `shopify:berlin`), else of the only one.
+  The shop whose customer ids an app or ESP means: the one that source_settings.<adapter>.links_to names, also of an instance alone;
+  else the adapter's own customers, else the only shop's; none if there are several.
 -#}
+{% macro linked_shop(system, instance=none) %}
+    {%- set shops = (providers('shop', 'customers') + providers('shop', 'orders')) | map(attribute='system') | unique | list or ['shop'] -%}
+    {%- set own = 'shop' if system in ['app', 'esp'] else system -%}
+    {{ return(source_settings(system, instance).links_to or (own if own in shops else shops[0] if shops | length == 1 else none)) }}
+{% endmacro %}
+
+
+{#- The key of the shop's record that a customer id of an app or ESP means; `shopify:berlin` is an instance of a shop. -#}
 {% macro linked_record(role, table) %}
-    {%- set settings = var('source_settings', {}) or {} -%}
-    {%- set shops = (providers('shop', 'customers') + providers('shop', 'orders')) | map(attribute='system') | unique | list -%}
-    {%- set linked = [] -%}
+    {%- set id, linked = {'app': 'user_id', 'esp': 'contact_id'}[role], [] -%}
     {%- for provider in providers(role, table) -%}
-        {%- set named = ((settings.get(provider.system) or {}).get('links_to') or (shops or ['shop'])[0]).split(':') -%}
-        {%- set prefix = named[0] ~ ':customer:' ~ (named[1] ~ ':' if named | length > 1 else '') -%}
-        {%- do linked.append("when '" ~ provider.system ~ "' then '" ~ prefix ~ "' || customer_id") -%}
+        {%- for instance in instances_with_settings(provider.system) + [none] -%}
+            {%- set shop, _, shop_instance = (linked_shop(provider.system, instance) or '').partition(':') -%}
+            {%- set is_instance = " and left(" ~ id ~ ", " ~ (instance | length + 1) ~ ") = '" ~ instance ~ ":'" if instance else '' -%}
+            {%- set record = "'" ~ shop ~ ":customer:" ~ (shop_instance ~ ':' if shop_instance else '') ~ "' || customer_id" -%}
+            {%- do linked.append("when source_system = '" ~ provider.system ~ "'" ~ is_instance ~ " then " ~ (record if shop else 'null')) -%}
+        {%- endfor -%}
     {%- endfor -%}
-    {{ return("case source_system " ~ linked | join(' ') ~ " end" if linked else "cast(null as string)") }}
+    {{ return("case " ~ linked | join(' ') ~ " else cast(null as string) end" if linked else "cast(null as string)") }}
+{% endmacro %}
+
+
+{#- An id of a system as the customer id of a shop: only where source_settings.<adapter>.links_to says whose ids they are. -#}
+{% macro customer_id_of_shop(name, id) %}
+    {%- set settings = source_settings(name) -%}
+    {%- set of_instances = (settings.instances or {}).values() | map(attribute='links_to') | select | list -%}
+    {{ return(id if settings.links_to or of_instances else "cast(null as string)") }}
 {% endmacro %}

@@ -15,7 +15,7 @@
 
         {%- set request = {
             'tables': raw_tables(), 'sources': active_sources(), 'folder': raw_folder(),
-            'state_tables': state_tables(), 'state_folder': state_folder(),
+            'databases': var('raw_databases'), 'state_tables': state_tables(), 'state_folder': state_folder(),
             'problems': problems, 'warnings': warnings,
         } -%}
         {%- do adapter.store_relation('raw_reader', none, [], '', '', request) -%}

@@ -62,6 +62,9 @@
             {%- endfor -%}
         {%- endif -%}
     {%- endfor -%}
+    {%- for system in ['app', 'esp'] if system in active_sources() and not linked_shop(system) -%}
+        {%- do problems.append("variable source_settings." ~ system ~ ".links_to: several shops are read, so name the one whose customer ids " ~ system ~ " means") -%}
+    {%- endfor -%}
     {{ return(problems) }}
 {% endmacro %}
 

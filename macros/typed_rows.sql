@@ -5,10 +5,11 @@
     rejected   what cannot be typed or keyed, with `reject_reason` and the raw values in `raw_row`.
   `reject_when` lists further reasons as branches `when ... then ...`; `row_remark` tells what is odd about a row that is taken.
 
-  The staging view reads the first, `rejected_rows` the last; a test proves that the three add up to the raw rows.
+  The staging view reads the first, `rejected_rows` the last; a test proves that the three add up to the raw rows. It is a
+  table, since both would read the file again.
 -#}
 {% macro typed_rows(relation, reject_when=[]) %}
-    {{ config(post_hook="{{ stop_if_nothing_is_staged() }}") }}
+    {{ config(materialized='table', post_hook="{{ stop_if_nothing_is_staged() }}") }}
     {%- if not execute -%}{{ return('select 1 as known_when_dbt_runs') }}{%- endif -%}
     {%- set table = raw_tables() | selectattr('identifier', 'equalto', relation.identifier) | first -%}
     {%- set meta = table.config.meta -%}
@@ -30,7 +31,7 @@
         {%- if own.id is sameas true and has_instance -%}
             {%- do final.update({name: "case when raw_instance is null then " ~ name ~ " else raw_instance || ':' || " ~ name ~ " end"}) -%}
         {%- elif own.minor_units -%}
-            {%- do final.update({name: money_times(name, 'minor_unit')}) -%}
+            {%- do final.update({name: money_times(name, minor_unit('minor_decimals'))}) -%}
         {%- elif own.lenient and column.data_type == 'timestamp' -%}
             {%- do final.update({name: "case when " ~ name ~ " >= " ~ earliest ~ " then " ~ name ~ " end"}) -%}
             {%- do final.update({name ~ '_utc': "case when " ~ name ~ " >= " ~ earliest ~ " then " ~ name ~ "_utc end"}) -%}
@@ -130,7 +131,7 @@ keyed as (
     left join (
         select
             currency as minor_currency,
-            {{ minor_unit('decimals') }} as minor_unit
+            decimals as minor_decimals
         from {{ ref('currency_minor_units') }}
     ) as minor_units on {{ currency_code('judged.currency') }} = minor_units.minor_currency
     {%- endif %}

@@ -11,6 +11,15 @@
         {%- endfor -%}
     {%- endif -%}
 
+    {%- if var('raw_databases') and var('raw_databases') is not mapping -%}
+        {%- do problems.append("variable raw_databases: a mapping is needed, such as {shop: {database: loader, schema: shop_raw}}") -%}
+    {%- else -%}
+        {%- for key, value in (var('raw_databases') or {}).items()
+            if value is not mapping or not value.schema or value.keys() | reject('in', ['database', 'schema']) | list -%}
+            {%- do problems.append("variable raw_databases." ~ key ~ ": `schema` is needed, `database` may be there, nothing else; credentials belong in profiles.yml or the environment") -%}
+        {%- endfor -%}
+    {%- endif -%}
+
     {%- if target.database in ['raw_import', 'staging', 'intermediate', 'marts', 'audiences', 'seeds', 'audit', 'main'] or '.' in target.database -%}
         {%- do problems.append("LIFECYCLE_WAREHOUSE: DuckDB cannot tell a file called '" ~ target.database ~ "' from a schema; rename it") -%}
     {%- endif -%}

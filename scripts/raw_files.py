@@ -1,6 +1,8 @@
 """Open a raw folder in DuckDB exactly as dbt does, without dbt: the same source YAML, the same reader, the same macros."""
 
+import os
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import jinja2
@@ -8,6 +10,8 @@ import yaml
 
 from common import Problem
 from raw_reader import read_raw
+
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 class Returned(Exception):
@@ -34,7 +38,7 @@ def macros(project, query, variables):
 
     jinja.globals |= {
         "return": give_back,
-        "var": variables.__getitem__,
+        "var": lambda name, *default: variables.get(name, *default) if default else variables[name],
         "run_query": lambda sql: SimpleNamespace(rows=query(sql)),
         "adapter": SimpleNamespace(
             quote=lambda name: '"' + name.replace('"', '""') + '"',
@@ -75,12 +79,42 @@ def declared(project, sources):
     return {name: table for name, table in tables.items() if {table["source_name"], table["adapter"]} & {*sources}}
 
 
-def open_tables(query, folder, tables):
-    """Make raw_import.<identifier> for every table below `folder`, whatever is wrong with the others.
+def databases():
+    """What profiles.yml says of databases with raw tables, by name: those of the plugin, files that dbt attaches, the warehouse."""
+    folder = Path(os.environ.get("DBT_PROFILES_DIR", PROJECT))
 
-    Returns ({table: {column: type in the file}}, what raw_reader says). A table that lacks a required column is made without it.
+    def env_var(name, default=None):
+        if os.environ.get(name, default) is None:
+            raise Problem(2, f"profiles.yml: the environment variable {name} is not set")
+        return os.environ.get(name, default)
+
+    def rendered(value):
+        if isinstance(value, dict):
+            return {key: rendered(own) for key, own in value.items()}
+        if isinstance(value, list):
+            return [rendered(own) for own in value]
+        flags = SimpleNamespace(PROFILES_DIR=str(folder))
+        return jinja2.Template(value).render(env_var=env_var, flags=flags) if isinstance(value, str) else value
+
+    name = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["profile"]
+    profile = yaml.safe_load((folder / "profiles.yml").read_text())[name]
+    output = rendered(profile["outputs"][os.environ.get("DBT_TARGET", rendered(profile["target"]))])
+    found = {None: {"path": output["path"]}}
+    found |= {entry["alias"]: entry for entry in output.get("attach") or [] if entry.get("alias")}
+    for plugin in output.get("plugins") or []:
+        found |= (plugin.get("config") or {}).get("databases") or {}
+    return found
+
+
+def open_tables(query, folder, tables, chosen=None):
+    """Make raw_import.<identifier> for every table below `folder`, or of the databases in `chosen` (the variable raw_databases).
+
+    What is wrong with one table does not keep the others away, and one that lacks a required column is made without it.
+    Returns ({table: {column: type in the file}}, what raw_reader says).
     """
-    found = read_raw(query, list(tables.values()), folder.resolve(), {table["source_name"] for table in tables.values()}, goes_on=True)
+    wanted = {table["source_name"] for table in tables.values()}
+    known = (chosen, databases()) if chosen else None
+    found = read_raw(query, list(tables.values()), folder.resolve(), wanted, databases=known, goes_on=True)
     problems = [fault.text for fault in found.faults if not fault.table]
     if problems:
         raise Problem(3, problems[0])

@@ -2,6 +2,11 @@
 
 import csv
 import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import tempfile
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from compiled_texts import compile_project
-from support import DEMO, Warehouse, dbt, script
+from support import DEMO, Warehouse, dbt, script, shared_data
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +66,13 @@ def published_demo(demo_warehouse, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def truth():
+    """The figures that every layout of the sample shop must give, money as decimals."""
+    figures = json.loads((shared_data("sources") / "truth.json").read_text())
+    return figures | {name: Decimal(figures[name]) for name in ("gross", "discount", "refunded", "net")}
+
+
+@pytest.fixture(scope="session")
 def cdnow_orders():
     """The CDNOW sample as it ships in the package lifetimes (only its data are used)."""
     spec = importlib.util.find_spec("lifetimes")
@@ -79,3 +91,25 @@ def cdnow_raw(cdnow_orders, tmp_path_factory):
         writer.writerow(["customer_id", "ordered_at", "amount"])
         writer.writerows(cdnow_orders)
     return raw
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The environment for clients of a PostgreSQL of the test's own: a socket in a private folder, no network."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(shutil.which("initdb") or "").parent]
+    if not (binaries[-1] / "initdb").exists() or not shutil.which("psql"):
+        pytest.skip("no PostgreSQL server here (Debian package postgresql-15)")
+    # PostgreSQL refuses to run as root
+    owner = {"user": "nobody"} if os.geteuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    if owner:
+        shutil.chown(folder, "nobody")
+    control = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL, **owner}
+    data = folder / "data"
+    subprocess.run([binaries[-1] / "initdb", "-D", data, "-A", "trust", "-U", "owner", "-E", "UTF8", "-N"], **control)
+    settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    start = [binaries[-1] / "pg_ctl", "-D", data, "-w", "-o", settings, "-l", folder / "log"]
+    subprocess.run([*start, "start"], **control)
+    yield {"PGHOST": str(folder), "PGUSER": "owner", "PGDATABASE": "postgres"}
+    subprocess.run([binaries[-1] / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **control)
+    shutil.rmtree(folder)

@@ -25,7 +25,7 @@ statements as (
         email,
         phone,
         user_id,
-        channel,
+        case when coalesce(reason, 'none') != 'erased' then channel end as channel,
         false as is_opt_in,
         null as said_at
     from {{ ref('stg_esp__suppressions') }}
@@ -68,7 +68,7 @@ last_opt_ins as (
     group by address, channel
 ),
 
--- a no to no channel, or to one that nobody knows, is a no to all
+-- a no to no channel, or to one that nobody knows, is a no to all; so is an erasure
 noes as (
     select
         said.address,

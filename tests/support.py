@@ -87,9 +87,25 @@ class Warehouse:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def shared_case(name):
+    """A raw folder of ../shared/cases, or a skip."""
+    folder = SHARED.parent / "cases" / name
+    if not folder.exists():
+        pytest.skip(f"the case {name} is not beside this project")
+    return folder
+
+
 def shared_data(name):
     """A folder of real data with references, or a skip that says what is missing."""
     folder = SHARED / name
     if not folder.exists():
         pytest.skip(f"the reference data {name} are not beside this project")
     return folder
+
+
+def write(folder, files):
+    """Files below a folder: {name: text or bytes}."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())

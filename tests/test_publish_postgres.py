@@ -2,16 +2,13 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -21,28 +18,6 @@ from publish_postgres import AGGREGATES
 from support import PROJECT
 
 NASTY = ['O\'Brien, "Zoë" \\N', "two\nlines\r\n\\.\n", "\\.", "", "tab\there", "مرحبا 🎉", None]
-
-
-@pytest.fixture(scope="module")
-def server():
-    """The environment for clients of a PostgreSQL of the test's own: a socket in a private folder, no network."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(shutil.which("initdb") or "").parent]
-    if not (binaries[-1] / "initdb").exists() or not shutil.which("psql"):
-        pytest.skip("no PostgreSQL server here (Debian package postgresql-15)")
-    # PostgreSQL refuses to run as root
-    owner = {"user": "nobody"} if os.geteuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    if owner:
-        shutil.chown(folder, "nobody")
-    control = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL, **owner}
-    data = folder / "data"
-    subprocess.run([binaries[-1] / "initdb", "-D", data, "-A", "trust", "-U", "owner", "-E", "UTF8", "-N"], **control)
-    settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-    start = [binaries[-1] / "pg_ctl", "-D", data, "-w", "-o", settings, "-l", folder / "log"]
-    subprocess.run([*start, "start"], **control)
-    yield {"PGHOST": str(folder), "PGUSER": "owner", "PGDATABASE": "postgres"}
-    subprocess.run([binaries[-1] / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **control)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -6,6 +6,9 @@ from . import read_raw
 
 
 class Plugin(BasePlugin):
+    def initialize(self, plugin_config):
+        self.databases = plugin_config.get("databases") or {}
+
     def configure_connection(self, conn):
         self.connection = conn
 
@@ -24,9 +27,9 @@ class Plugin(BasePlugin):
         try:
             result = read_raw(
                 query, request["tables"], request["folder"], request["sources"], only_look=bool(request["problems"]),
-                state=(request["state_tables"], request["state_folder"]),
+                state=(request["state_tables"], request["state_folder"]), databases=(request["databases"], self.databases),
             )
         finally:
             cursor.close()
-        request["problems"] += [fault.text for fault in result.faults]
+        request["problems"] += dict.fromkeys(fault.text for fault in result.faults)
         request["warnings"] += [warning.text for warning in result.warnings if warning.about != "lines"]

@@ -44,8 +44,11 @@ class Candidates:
     parts: list[Path] = field(default_factory=list)
 
 
-def locate(folder, tables, wanted):
-    """({identifier: [Place]}, [(identifier, what is wrong)]) of the declared tables; `wanted` are the sources in use."""
+def locate(folder, tables, wanted, copied):
+    """({identifier: [Place]}, [(identifier, what is wrong)]) of the declared tables.
+
+    `wanted` are the sources in use, `copied` those of them, {source: [instance]}, that come from a database.
+    """
     places, faults = {table.identifier: [] for table in tables}, []
     homes = {}
     for table in tables:
@@ -58,11 +61,14 @@ def locate(folder, tables, wanted):
             if name and home.is_dir():
                 others = [path for path in entries(home) if path.is_dir() and not any(holds(t, path)[0] for t in all_of_home)]
                 named = {path: found for path in others if (found := look(path, own))}
-            unnamed = look(home, own)
-            if named and unnamed:
-                one = next(iter(unnamed.values()))
-                text = f"{(one.wholes + one.parts)[0]} lies beside the instance {next(iter(named)).name}/: give every shop a folder of its own there"
+            unnamed, from_database = look(home, own), copied.get(source, [])
+            others = [f"the instance {path.name}/" for path in named] + ["the source's database"] * len(from_database)
+            if others and (unnamed or (None in from_database and named)):
+                one = next(iter((unnamed or next(iter(named.values()))).values()))
+                text = f"{(one.wholes + one.parts)[0]} lies beside {others[-1]}: each shop needs a name, which its folder there has"
                 faults.append((own[0].identifier, text))
+                continue
+            if from_database and not named:
                 continue
             for where, found in named.items() or [(home, unnamed)]:
                 instance = where.name if named else None
@@ -191,13 +197,17 @@ def lying_in(folder, meant=""):
     if not folder.is_dir():
         return f"; there is no folder {folder.name}/{lying_in(folder.parent, folder.name)}"
     names = [path.name + ("/" if path.is_dir() else "" if path.exists() else " (a broken link)") for path in entries(folder)]
-    if not names:
-        return "; the folder is empty"
-    said = "; found: " + ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-    stems = {stem(Path(name)).lower(): name for name in reversed(names)}
-    near = difflib.get_close_matches(meant.lower(), stems, n=1)
-    if near:
-        said += f"; did you mean {stems[near[0]]}?"
+    said = names_said(names, meant)
     if any(name.lower().endswith((".xlsx", ".xls", ".ods", ".zip")) for name in names):
         said += "; spreadsheets and archives cannot be read, save the tables in them as CSV"
     return said
+
+
+def names_said(names, meant):
+    """'; found: customers, order; did you mean order?'"""
+    if not names:
+        return "; nothing is there"
+    said = "; found: " + ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    stems = {stem(Path(name)).lower(): name for name in reversed(names)}
+    near = difflib.get_close_matches(meant.lower(), stems, n=1)
+    return said + (f"; did you mean {stems[near[0]]}?" if near else "")

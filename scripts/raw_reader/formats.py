@@ -9,13 +9,12 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 
 from . import text
 from .folder import stem
-from .tables import as_raw, as_text, from_columns, identifier, is_data, json_path, listed, literal, trimmed
+from .tables import as_raw, from_columns, identifier, is_data, json_path, listed, literal, trimmed
 
 SAMPLE = 1000  # lines of JSON that are looked at for keys
 KEPT = 10_000  # letters of an unreadable line
@@ -32,13 +31,14 @@ class Lacking(Exception):
 
 @dataclass
 class Loaded:
-    """What came of one file: its records, those of them that could not be read, and SQL of its rows."""
+    """What came of one file or table of a database."""
 
-    path: Path
+    path: str
     instance: str | None
     records: int
-    unreadable: list  # of (line number, reason, line)
-    rows: str
+    unreadable: list  # (line number, reason, line)
+    rows: str  # SQL of its rows
+    extremes: str | None = None  # other ones, other rows
 
 
 class Files:
@@ -86,7 +86,7 @@ class TextFile(Files):
         names = ", ".join(identifier(name) for name in columns if name != self.table.file_name_column)
         last = self.first_row + records - len(unreadable) - 1
         rows = f"select {names} from {self.table.relation} where rowid between {self.first_row} and {last}"
-        return [Loaded(self.path, self.instance, records, unreadable, rows)]
+        return [Loaded(str(self.path), self.instance, records, unreadable, rows)]
 
     def read(self, columns, scratch):
         """(records, [(line number, reason, line)] of those that cannot be read)
@@ -179,8 +179,8 @@ class JsonFile(TextFile):
     def look(self):
         self.survey = text.survey(self.path, quote=b"")
         keys = {}
-        for line in itertools.islice(self.lines(), SAMPLE):
-            if line.lstrip().startswith(b"["):
+        for number, line in enumerate(itertools.islice(self.lines(), SAMPLE)):
+            if number == 0 and line.lstrip().startswith(b"["):
                 raise text.Unreadable("it is one JSON array; write one object a line (jq -c '.[]')")
             if is_object(line):
                 keys |= {key.lower(): key for key in json.loads(line)}
@@ -232,7 +232,28 @@ def is_object(line):
     return isinstance(value, dict)
 
 
-# --- Parquet --------------------------------------------------------------------------------------------
+# --- typed columns --------------------------------------------------------------------------------------
+
+
+class Typed(Files):
+    """What has columns with types of its own, which the raw relation keeps; `source` is SQL that reads it."""
+
+    source = ""
+
+    def type_of(self, sql):
+        try:
+            return self.query(f"describe select {sql} as nested from {self.source}")[0][1]
+        except duckdb.Error:
+            return None
+
+    def rows(self, columns, express=as_raw):
+        """SQL of the rows, with a typed null for what is not there."""
+        values = [
+            f"{express(*self.select[name]) if name in self.select else f'cast(null as {kind})'} as {identifier(name)}"
+            for name, kind in columns.items()
+        ]
+        return f"select {', '.join([*values, self.instance_sql])} as instance from {self.source}"
+
 
 KINDS = {"TIMESTAMP WITH TIME ZONE": "instant", "TIMESTAMP": "time", "DATE": "time", "VARCHAR": "text", "JSON": "text"}
 
@@ -246,7 +267,7 @@ def kind_of(type_name):
     return KINDS.get(type_name.removesuffix("_NS").removesuffix("_MS").removesuffix("_S"), type_name)
 
 
-class ParquetFiles(Files):
+class ParquetFiles(Typed):
     """All Parquet files of a table: they stay where they are, and are a view."""
 
     def look(self):
@@ -298,28 +319,14 @@ class ParquetFiles(Files):
     def source(self):
         return f"read_parquet({listed(self.paths)}, union_by_name = true, filename = {literal(PATH)})"
 
-    def type_of(self, sql):
-        try:
-            return self.query(f"describe select {sql} as nested from {self.source}")[0][1]
-        except duckdb.Error:
-            return None
-
     def file_name(self):
         return f"regexp_replace(parse_filename({PATH}), '(?i)\\.parquet$', '')"
 
-    def rows(self, columns, express=as_raw):
-        """SQL of the rows, with a typed null for what is not there."""
-        values = [
-            f"{express(*self.select[name]) if name in self.select else f'cast(null as {kind})'} as {identifier(name)}"
-            for name, kind in columns.items()
-        ]
-        return f"select {', '.join([*values, self.instance_sql])} as instance from {self.source}"
-
     def load(self, columns, scratch):
-        """Insert the rows as text, unless the relation is a view; [Loaded]."""
-        if scratch:
-            self.query(f"insert into {self.table.relation} {self.rows(columns, as_text)}")
+        """[Loaded]; nothing is inserted, since a relation reads the files by `rows`."""
         counted = dict(self.query(f"select file_name, num_rows from parquet_file_metadata({listed(self.paths)})"))
+        columns_of = f"select file_name, concat_ws(' ', path_in_schema, stats_min_value, stats_max_value) as c from parquet_metadata({listed(self.paths)})"
+        extremes = dict(self.query(f"select file_name, md5(string_agg(c, ' ' order by c)) from ({columns_of}) group by 1"))
         names = ", ".join(self.select[name][0] for name in columns if name in self.select and name != self.table.file_name_column)
         rows = f"select {names} from {self.source} where {PATH} = "
-        return [Loaded(path, self.instance, counted[str(path)], [], rows + literal(path)) for path in self.paths]
+        return [Loaded(str(path), self.instance, counted[str(path)], [], rows + literal(path), extremes.get(str(path))) for path in self.paths]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import duckdb
 
+from .databases import Databases
 from .folder import locate
-from .formats import CsvFile, JsonFile, Lacking, ParquetFiles
-from .tables import Table, as_raw, identifier, json_path, listed, literal, trimmed
+from .formats import CsvFile, JsonFile, Lacking, ParquetFiles, Typed
+from .tables import Table, as_raw, as_text, identifier, json_path, listed, literal, trimmed
 from .text import Unreadable
 
 MARK = "Made anew by every build of customer_lifecycle; whatever else is put here is lost."
@@ -31,31 +32,44 @@ class Result:
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
-    files: dict[str, list[Path]] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)  # the columns of a file that lacks one
 
 
-def read_raw(query, declared, folder, wanted, *, state=None, only_look=False, goes_on=False):
+def read_raw(query, declared, folder, wanted, *, state=None, databases=(), only_look=False, goes_on=False):
     """Make raw_import.<identifier> for every declared table; `query` runs SQL and returns its rows.
 
     `declared` are tables as dbt's graph has them, `wanted` the sources in use: the tables of others are empty. `state` is the
-    same for the state: (tables, folder). All faults are collected, and with any of them nothing is touched. With `goes_on` the
-    sound tables are made all the same, and a table that lacks a required column is made without it.
+    same for the state: (tables, folder); `databases` the variable raw_databases and what profiles.yml has of them. All faults
+    are collected, and with any of them nothing is touched. With `goes_on` the sound tables are made all the same, and a table
+    that lacks a required column is made without it.
     """
-    reader = Reader(query, [Table(table) for table in declared], Path(folder), wanted)
-    plans = reader.plans()
-    if goes_on or not (only_look or reader.result.faults):
-        reader.make_all(plans)
-        for table in state[0] if state else ():
-            reader.make_state(Table(table), Path(state[1]))
+    databases = Databases(query, *(databases or ({}, {})))
+    reader = Reader(query, [Table(table) for table in declared], Path(folder), wanted, databases)
+    try:
+        reader.run(state, only_look, goes_on)
+    finally:
+        databases.close()
     return reader.result
 
 
 class Reader:
-    def __init__(self, query, tables, folder, wanted):
-        self.query, self.tables, self.folder, self.wanted = query, tables, folder, wanted
+    def __init__(self, query, tables, folder, wanted, databases):
+        self.query, self.tables, self.folder, self.wanted, self.databases = query, tables, folder, wanted, databases
         self.by_name = {(table.source, table.name): table for table in tables}
         self.result = Result()
+
+    def run(self, state, only_look, goes_on):
+        self.check_schema()
+        plans = self.plans()
+        if only_look or any(not goes_on or not fault.table for fault in self.result.faults):
+            return
+        self.make_schema()
+        with tempfile.TemporaryDirectory(prefix="raw_reader_") as scratch:
+            for table, files, missing in sorted(plans, key=lambda plan: self.depth(plan[0])):
+                self.make(table, files, missing, scratch)
+        for table in state[0] if state else ():
+            self.make_state(Table(table), Path(state[1]))
 
     def fault(self, table, wrong, about="file"):
         self.result.faults.append(Fault(table, wrong, about))
@@ -71,20 +85,30 @@ class Reader:
 
     def plans(self):
         """[(table, its Files, names of required columns that they lack)] of every table that can be made."""
-        self.check_schema()
-        if not self.folder.is_dir() or not any(self.folder.iterdir()):
-            self.fault(
-                "",
-                f"no raw data in '{self.folder}' (LIFECYCLE_RAW); `make demo` makes a demo, README 'Your own data' says what goes there",
-            )
+        copied = {table.source: [origin.instance for origin in self.databases.of(table)] for table in self.tables}
+        copied = {source: instances for source, instances in copied.items() if instances and source in self.wanted}
+        places, faults = defaultdict(list), []
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            places, faults = locate(self.folder, self.tables, self.wanted, copied)
+        elif set(self.wanted) - set(copied):
+            where = f"no raw data in '{self.folder}' (LIFECYCLE_RAW)"
+            self.fault("", f"{where}; `make demo` makes a demo, README 'Your own data' says what goes there")
             return []
-        places, faults = locate(self.folder, self.tables, self.wanted)
+        for origin in self.databases.origins:
+            if origin not in (own for table in self.tables if table.source in copied for own in self.databases.of(table)):
+                self.fault("", f"variable raw_databases: '{origin.key}' is no source in use")
         for table, wrong in faults:
             self.fault(table, wrong)
         broken = {table for table, _ in faults}
         plans = []
         for table in self.tables:
             files = [one for place in places[table.identifier] for one in self.files_of(table, place)]
+            for origin in self.databases.of(table) if table.source in copied else ():
+                try:
+                    files += self.databases.tables(table, origin, [other for other in self.tables if other.source == table.source])
+                except Unreadable as unreadable:
+                    self.fault(table.identifier, f"{origin.said}: {unreadable}")
+                    broken.add(table.identifier)
             looks = [self.look(table, one) for one in files]
             if table.identifier not in broken and None not in looks:
                 plans.append((table, files, set().union(*looks)))
@@ -108,15 +132,12 @@ class Reader:
         except Unreadable as unreadable:
             self.fault(table.identifier, f"{unreadable.path or files.path}: {unreadable}")
             return None
+        except duckdb.Error as error:
+            self.fault(table.identifier, f"{files.path}: cannot be read; {str(error).splitlines()[0][:120]}")
+            return None
         return set()
 
     # --- the import -------------------------------------------------------------------------------------
-
-    def make_all(self, plans):
-        self.make_schema()
-        with tempfile.TemporaryDirectory(prefix="raw_reader_") as scratch:
-            for table, files, missing in sorted(plans, key=lambda plan: self.depth(plan[0])):
-                self.make(table, files, missing, scratch)
 
     def make_schema(self):
         self.query("drop schema if exists raw_import cascade")
@@ -133,13 +154,17 @@ class Reader:
             nulls = ", ".join(f"cast(null as {kind}) as {identifier(name)}" for name, kind in {**columns, "instance": "varchar"}.items())
             self.query(f"create view {table.relation} as select {nulls} where false")
             return
-        is_view = not nested and all(isinstance(one, ParquetFiles) for one in files)
-        if is_view:
+        if not nested and all(isinstance(one, ParquetFiles) for one in files):
             self.query(f"create view {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
-        else:
+        elif not nested and all(isinstance(one, Typed) for one in files):
+            self.query(f"create table {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
+        else:  # text files: everything is text
             texts = ", ".join(f"{identifier(name)} varchar" for name in [*columns, "instance"])
             self.query(f"create table {table.relation} ({texts})")
-        loaded = [part for one in files for part in self.load(one, columns, None if is_view else scratch)]
+            for one in files:
+                if isinstance(one, Typed):
+                    self.query(f"insert into {table.relation} {one.rows(columns, as_text)}")
+        loaded = [part for one in files for part in self.load(one, columns, scratch)]
         self.result.files[table.identifier] = [part.path for part in loaded]
         if nested:
             self.load_nested(table, nested)
@@ -221,7 +246,7 @@ class Reader:
 
     def record(self, table, part):
         """What was read of a file, and the lines that were not, in the tables of the schema that say so."""
-        name = str(part.path.relative_to(self.folder))
+        name = part.path.removeprefix(f"{self.folder}/")
         file = [table.source, table.name, part.instance, name]
         self.query("insert into raw_import.files values (?, ?, ?, ?, ?, ?)", [*file, part.records, len(part.unreadable)])
         if part.unreadable:
@@ -233,15 +258,16 @@ class Reader:
         """Warn of parts with the same rows: they would count twice."""
         alike = defaultdict(list)
         for part in loaded:
-            alike[part.instance, part.records - len(part.unreadable)].append(part)
-        for (_, rows), parts in alike.items():
+            alike[part.instance, part.extremes, part.records - len(part.unreadable)].append(part)
+        for (*_, rows), parts in alike.items():
             by_content = defaultdict(list)
             for part in parts if rows and len(parts) > 1 else ():
                 (digest,) = self.query(f"select bit_xor(hash(part)), sum(hash(part)) from ({part.rows}) as part")
                 by_content[digest].append(part.path)
             for one, *others in by_content.values():
                 if others:
-                    text = f"{others[0]} has the same rows as {one}: remove one of them, or they count twice"
+                    same = ", ".join(Path(path).name for path in others)
+                    text = f"{one}: the same rows are in {same}; if they are the same purchases, keep one file"
                     self.result.warnings.append(Fault(table.identifier, text, "parts"))
 
     def make_state(self, table, folder):

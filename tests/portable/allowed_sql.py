@@ -4,8 +4,9 @@ import tomllib
 from pathlib import Path
 
 import sqlglot
-from sqlglot import exp, tokens
+from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.tokens import TokenType
 
 LIST = Path(__file__).with_name("allowed_sql.toml")
 AROUND_A_FUNCTION = (exp.Window, exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)
@@ -29,17 +30,17 @@ class AsWritten(DuckDB):
         def _parse_types(self, *arguments, **named):
             written, type_ = self._curr, super()._parse_types(*arguments, **named)
             if isinstance(type_, exp.DataType):
-                type_.meta["written"] = f"{type_.this.value.lower()} of " * bool(type_.args.get("nested")) + written.text.lower()
+                type_.meta["written"] = written.text.lower() + "(...)" * (self._prev.token_type == TokenType.R_PAREN)
             return type_
 
 
 def used(text):
     """The functions, types and constructs of an SQL text, each as (kind, name)."""
-    found = {("construct", "::") for token in AsWritten().tokenize(text) if token.token_type == tokens.TokenType.DCOLON}
+    found = set(spellings([token.token_type for token in AsWritten().tokenize(text)]))
     for node in sqlglot.parse_one(text, read=AsWritten).walk():
         name = type(node).__name__
         if isinstance(node, exp.DataType):
-            found.add(("type", node.meta["written"]))
+            found.add(("type", node.meta.get("written", node.sql())))
         elif "written" in node.meta:
             found.add(("function", node.meta["written"]))
         else:
@@ -49,6 +50,15 @@ def used(text):
                     is_word = isinstance(value, str)
                     found.add(("construct", f"{name}: {part} {value.lower()}" if is_word else f"{name}: {part}"))
     return found
+
+
+def spellings(kinds):
+    """What sqlglot's trees do not tell from other spellings of it."""
+    for before, kind in zip([None, *kinds], kinds, strict=False):
+        if kind == TokenType.DCOLON:
+            yield "construct", "::"
+        if kind == TokenType.FROM and before in (None, TokenType.L_PAREN, TokenType.UNION, TokenType.ALL):
+            yield "construct", "from before select"
 
 
 def allowed():

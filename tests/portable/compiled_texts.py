@@ -2,9 +2,9 @@
 The compiled text of every model and data test, three times over: DuckDB's, Spark's, and a neutral one with a call in
 place of each dispatched macro, in which nothing but what all engines share is left.
 
-One `dbt compile` of a copy of the project gives all three. There every body `duckdb__x` returns all of its texts,
-⟦DuckDB's¦Spark's¦engine_x(its arguments)⟧, and its raw tables are empty: each declared column in one of the types
-that raw files have it in.
+One `dbt compile` of a copy of the project gives all three: there every body `duckdb__x` returns all of its texts,
+⟦DuckDB's¦Spark's¦engine_x(its arguments)⟧. All adapters are in use, and their raw tables are there and empty, each
+declared column in one of the types that raw files have it in.
 """
 
 import json
@@ -20,7 +20,7 @@ import yaml
 from support import DEMO, PROJECT, dbt
 
 # Arguments of dispatched macros that are no SQL (patterns, names, units): neutral calls leave them out.
-NOT_SQL = {"pattern", "by", "names", "prefix", "zone", "format", "grain"}
+NOT_SQL = {"pattern", "by", "names", "prefix", "zone", "target", "formats", "grain"}
 # Dispatched macros that answer other macros: they write no SQL.
 NOT_TEXT = {"physical_type"}
 # What raw files have where the source YAML declares this type; CSV has text everywhere.
@@ -29,6 +29,7 @@ RAW_TYPES = {
     "bigint": ["bigint", "varchar", "double"],
     "decimal(18, 4)": ["decimal(18, 4)", "varchar", "double"],
     "timestamp": ["timestamp", "varchar", "timestamptz", "integer"],
+    "date": ["date", "varchar"],
     "boolean": ["boolean", "varchar"],
 }
 # Compiled with the rest: what the list must find, also in the arguments of a dispatched macro, and what it must not ...
@@ -43,9 +44,10 @@ select
     orders % 2 as remainder,
     numbers[1] as element,
     "orders" as quoted,
+    cast(orders as decimal) as digits_of_the_engine,
     {{ days_between('epoch(created_on)', 'seen_on') }} as in_an_argument,
     {{ matches(strip('name'), '^x') }} as in_bodies_only
-from things
+from (from things select *) as things
 group by all
 """
 # ... and macros whose values are held against Python's, on each engine
@@ -63,6 +65,8 @@ select
     {{ next_month('first_day') }} as next_month,
     {{ month_label('first_day') }} as month_label,
     {{ wall_clock_to_utc('wall_clock') }} as in_utc,
+    {{ change_zone('wall_clock', 'UTC', 'Europe/Berlin') }} as from_utc,
+    {{ change_zone('wall_clock', 'Europe/Berlin', 'America/New_York') }} as in_new_york,
     {{ strip('name') }} as stripped,
     {{ replace_matches('name', '[^0-9+]', '') }} as digits,
     {{ matches('name', '^[0-9]') }} as is_number,
@@ -118,8 +122,11 @@ def compile_project(folder):
     """Every model and data test of the project, compiled in a new folder."""
     copy, warehouse = folder / "project", folder / "copy.duckdb"
     copy_project(copy)
-    make_raw_tables(copy, warehouse)
-    dbt("compile", raw=folder, warehouse=warehouse, variables=DEMO, project=copy)
+    sources = make_raw_tables(copy, warehouse)
+    options = {"raw": folder, "warehouse": warehouse, "variables": DEMO | {"sources": sources}, "project": copy}
+    # the texts of roles depend on the columns that adapters have
+    dbt("build", "--select", "+path:models/staging", "--exclude-resource-type", "test", **options)
+    dbt("compile", **options)
     manifest = json.loads((warehouse.with_suffix(".target") / "manifest.json").read_text())
     nodes = [*manifest["nodes"].values(), *manifest["sources"].values()]
     names = {node["relation_name"]: f"{node['schema']}.{node.get('identifier') or node['alias']}" for node in nodes}
@@ -150,10 +157,14 @@ def compile_project(folder):
 
 def copy_project(copy):
     # what has no SQL of its own costs half of dbt's time
-    rest = shutil.ignore_patterns("semantic", "exposures.yml", "*unit_tests.yml", "*.py", "node_modules", "fixtures")
+    rest = shutil.ignore_patterns("*__expectations.yml", "semantic", "exposures.yml", "*unit_tests.yml", "*.py", "node_modules", "fixtures")
     for name in ("models", "macros", "seeds", "tests"):
         shutil.copytree(PROJECT / name, copy / name, ignore=rest)
-    shutil.copy(PROJECT / "profiles.yml", copy)
+    # nothing is read from files here
+    profiles = yaml.safe_load((PROJECT / "profiles.yml").read_text())
+    for name in ("module_paths", "plugins"):
+        profiles["customer_lifecycle"]["outputs"]["duckdb"].pop(name, None)
+    (copy / "profiles.yml").write_text(yaml.safe_dump(profiles))
     settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
     del settings["on-run-start"], settings["on-run-end"]
     (copy / "dbt_project.yml").write_text(yaml.safe_dump(settings))
@@ -175,8 +186,10 @@ def all_texts(name, arguments, engines):
     engine = next((engine for engine in ("spark", "default") if engine in engines), None)
     spark = f"{engine}__{name}({call})" if engine else f"'{NO_SPARK_BODY}{name}'"
     sql = " ~ ', ' ~ ".join(argument for argument in arguments if argument not in NOT_SQL) or "''"
-    texts = f"'⟦' ~ duckdb_text__{name}({call}) ~ '¦' ~ {spark} ~ '¦engine_{name}(' ~ {sql} ~ ')⟧'"
-    return f"{{% macro duckdb__{name}({call}) %}}{{{{ return({texts}) }}}}{{% endmacro %}}"
+    duckdb_text = f"duckdb_text__{name}({call})"
+    texts = f"'⟦' ~ {duckdb_text} ~ '¦' ~ {spark} ~ '¦engine_{name}(' ~ {sql} ~ ')⟧'"
+    body = f"{{{{ return({texts} if flags.WHICH == 'compile' else {duckdb_text}) }}}}"
+    return f"{{% macro duckdb__{name}({call}) %}}{body}{{% endmacro %}}"
 
 
 def chosen(code, engine):
@@ -199,6 +212,8 @@ def chosen(code, engine):
 
 
 def make_raw_tables(project, warehouse):
+    """Empty raw tables; returns the names of the adapters that read them."""
+    adapters = set()
     types = {declared: cycle(forms) for declared, forms in RAW_TYPES.items()}
     with duckdb.connect(str(warehouse)) as connection:
         for path in sorted((project / "models" / "staging").rglob("*__sources.yml")):
@@ -206,12 +221,14 @@ def make_raw_tables(project, warehouse):
                 connection.execute(f"create schema if not exists {source['schema']}")
                 for table in source["tables"]:
                     is_file = "path" in table.get("config", {}).get("meta", {})
+                    adapters |= {path.parent.name} if is_file else set()
                     columns = []
                     for column in table["columns"]:
                         declared = column.get("data_type", "string")
                         columns.append(f"{column['name']} {next(types[declared]) if is_file else declared}")
                     name = table.get("identifier", table["name"])
                     connection.execute(f"create table {source['schema']}.{name} ({', '.join(columns)})")
+    return sorted(adapters)
 
 
 def columns_of_relations(texts, manifest, warehouse):
@@ -219,6 +236,7 @@ def columns_of_relations(texts, manifest, warehouse):
     models = {text.unique_id: text for text in texts if text.relation}
     order = TopologicalSorter({unique_id: [*filter(models.get, text.reads)] for unique_id, text in models.items()})
     with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("drop schema if exists staging cascade; drop schema if exists seeds cascade")
         for node in manifest["nodes"].values():
             connection.execute(f"create schema if not exists {node['schema']}")
             if node["resource_type"] == "seed":

@@ -10,6 +10,8 @@ import calculated
 from allowed_sql import allowed, used
 from compiled_texts import dispatched_macros
 
+# macros that Spark has no body for yet; the texts that call them are excepted from its analysis
+WITHOUT_SPARK_BODY = set()
 REMEDY = "move it to a dispatched macro of macros/engine.sql, or add it to tests/portable/allowed_sql.toml with a reason"
 
 
@@ -38,14 +40,45 @@ def test_what_is_not_on_the_list_is_found(compiled, listed):
         ("function", "epoch"),
         ("type", "int"),
         ("type", "varchar"),
+        ("type", "decimal"),
         ("construct", "::"),
-        ("construct", "Cast"),
-        ("construct", "Cast: to"),
+        ("construct", "from before select"),
         ("construct", "Mod"),
         ("construct", "Bracket"),
         ("construct", "Identifier: quoted"),
         ("construct", "Group: all"),
     }
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * exclude (a) from t",
+        "select distinct on (a) b from t",
+        "select a from t asof join u on t.a >= u.a",
+        "select a from t semi join u on t.a = u.a",
+        "select a from t inner join u using (a)",
+        "select a from t union by name select b from u",
+        "with recursive t as (select 1 as a) select a from t",
+        "select a from t cross join lateral (select 1) as u",
+        "select a from t group by grouping sets ((a), ())",
+        "select a from t order by a nulls first",
+        "select a from t tablesample 10%",
+        "select a from 'file.parquet'",
+        "select list_transform(a, lambda x: x + 1) from t",
+        "select a // 2 from t",
+        "select a ~ 'b' from t",
+        "select a ilike 'b' from t",
+        "select a -> 'b' from t",
+        "select {'b': a} from t",
+        "select cast(a as integer[]) from t",
+        "select a + interval 1 day from t",
+        "select string_agg(a, ',') from t",
+        "select current_date",
+    ],
+)
+def test_duckdbs_own_constructs_are_found(query, listed):
+    assert used(query) - listed
 
 
 def test_declared_types_are_on_the_list(compiled, listed):
@@ -59,14 +92,15 @@ def test_declared_types_are_on_the_list(compiled, listed):
         ]
     }
     assert len(declared) > 500
-    assert {pair for pair in declared if ("type", re.sub(r"\(.*", "", pair[1])) not in listed} == set()
+    assert {pair for pair in declared if ("type", re.sub(r"\(.*", "(...)", pair[1])) not in listed} == set()
 
 
 def test_dispatched_macros_are_few_and_have_a_body_for_both_engines():
-    macros = dispatched_macros()
-    print(f"{len(macros)} dispatched macros: {', '.join(macros)}")
-    assert 10 < len(macros) <= 30
-    assert {name: engines for name, (_, engines) in macros.items() if "default" not in engines and "duckdb" not in engines} == {}
+    bodies = {name: engines for name, (_, engines) in dispatched_macros().items()}
+    print(f"{len(bodies)} dispatched macros: {', '.join(bodies)}")
+    assert 10 < len(bodies) <= 30
+    for engine, excepted in (("duckdb", set()), ("spark", WITHOUT_SPARK_BODY)):
+        assert {name for name, engines in bodies.items() if not engines & {engine, "default"}} == excepted
 
 
 def test_duckdb_calculates_as_python_does(compiled):

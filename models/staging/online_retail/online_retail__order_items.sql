@@ -7,7 +7,7 @@ with product_lines as (
 items as (
     select
         invoice as order_id,
-        row_number() over (partition by invoice order by stock_code, price) as line_number,
+        cast(row_number() over (partition by invoice order by stock_code, price) as bigint) as line_number,
         stock_code as product_id,
         cast(sum(quantity) as bigint) as quantity,
         price as unit_price

@@ -1,0 +1,219 @@
+"""Random shops, built, and read once more from their raw files by code that shares nothing with the models."""
+
+import os
+import random
+import re
+
+import duckdb
+import pytest
+
+import oracle
+import random_shop
+import shop_oracle
+from support import NO_UNIT_TESTS, PROJECT, Warehouse, dbt
+
+AT_RISK, LAPSED = 45, 120
+LONG = os.environ.get("TEST_LONG")
+SEEDS = range(1, 13 if LONG else 3)
+# in the long run everything, with all data tests
+MODELS = () if LONG else (
+    "--indirect-selection", "empty", "--select", "nobody_who_said_no_can_be_contacted", "+customer_campaign_facts", "+cohort_value",
+    "+rfm_history", "+campaign_results", "+customer_locations", "+touchpoint_gaps", "+suppression_list",
+)  # fmt: skip
+
+
+class Built:
+    """A random shop with its warehouse and its oracle."""
+
+    def __init__(self, seed, folder):
+        dice = random.Random(seed)
+        shop = random_shop.RandomShop(dice)
+        shop.write(folder / "raw")
+        self.oracle = shop_oracle.Shop(shop.tables, PROJECT, random_shop.AS_OF, "Europe/Berlin", AT_RISK, LAPSED)
+        record_ids = sorted(shop_oracle.md5(record["stable"]) for record in self.oracle.records.values())
+        self.events = shop.state([*record_ids, "forgotten"])
+        self.write_state(folder / "state")
+        self.path = folder / "lifecycle.duckdb"
+        dbt("build", *NO_UNIT_TESTS, *MODELS, raw=folder / "raw", warehouse=self.path, LIFECYCLE_STATE=str(folder / "state"), variables={
+            "as_of_date": str(random_shop.AS_OF), "business_time_zone": "Europe/Berlin", "cohort_dimension": "first_category",
+            "at_risk_after_days": AT_RISK, "lapsed_after_days": LAPSED})  # fmt: skip
+        self.marts = Warehouse(self.path)
+
+    def write_state(self, folder):
+        (folder / "audience_events").mkdir(parents=True)
+        names = ("as_of_date", "audience", "event", "person_id", "entered_on", "is_holdout", "holdout_share")
+        with duckdb.connect() as con:
+            con.execute("create table events (as_of_date date, audience varchar, event varchar, person_id varchar, "
+                        "entered_on date, is_holdout boolean, holdout_share double)")  # fmt: skip
+            con.executemany("insert into events values (?, ?, ?, ?, ?, ?, ?)",
+                            [[event.get(name) for name in names] for event in self.events])  # fmt: skip
+            con.execute(f"copy events to '{folder}/audience_events/2024-09-10.parquet'")
+
+    def compare(self, query, expected, keys=1):
+        """Every row by its first columns, every cell; floats to twelve digits."""
+        rows = self.marts.rows(query)
+        found = {(row[0] if keys == 1 else row[:keys]): tuple(row[keys:]) for row in rows}
+        assert len(found) == len(rows), "a key comes twice"
+        expected = {key: tuple(map(exact, cells)) for key, cells in expected.items()}
+        wrong = {
+            key: (found.get(key), expected.get(key)) for key in found.keys() | expected.keys()
+            if found.get(key) != expected.get(key)
+        }  # fmt: skip
+        assert not wrong, f"{len(wrong)} of {len(found)} rows differ, such as {next(iter(wrong.items()))}"
+        assert found, "nothing was compared"
+
+
+def exact(cell):
+    return pytest.approx(cell, rel=1e-12, abs=1e-15) if isinstance(cell, float) else cell
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def built(request, tmp_path_factory):
+    return Built(request.param, tmp_path_factory.mktemp("shop"))
+
+
+def test_orders(built):
+    columns = "person_id, ordered_at, order_date, order_number, days_since_previous_order, gross_amount, discount_amount, refunded_amount, net_amount"
+    built.compare(
+        f"select order_id, {columns} from marts.orders",
+        {order["order_id"]: [order[name] for name in columns.split(", ")] for order in built.oracle.orders},
+    )
+
+
+def test_people(built):
+    """Who they are, what they bought, when they were seen and in which stage they are."""
+    shop, rows = built.oracle, {}
+    shown = ("primary_customer_id", "app_user_id", "email", *shop_oracle.PROFILE)
+    for person, first_seen in shop.first_seen.items():
+        basket, days = shop.baskets[person], shop.activity(person)
+        profile = dict.fromkeys(shown) if person in shop.erased else shop.profiles[person]
+        net = sum((order["net_amount"] for order in basket), shop_oracle.Decimal(0))
+        rows[person] = [
+            *(profile[name] for name in shown), first_seen, len(basket),
+            basket[0]["order_date"] if basket else None, basket[-1]["order_date"] if basket else None,
+            sum((order["gross_amount"] for order in basket), shop_oracle.Decimal(0)), net,
+            shop_oracle.ten_thousandths(shop_oracle.Fraction(net) / len(basket)) if basket else None,
+            max(days, default=None), any(day > shop.as_of - shop_oracle.timedelta(30) for day in days), shop.stage(person),
+            *shop.rfm(shop.as_of).get(person, [None] * 6)[3:],
+        ]  # fmt: skip
+    built.compare(
+        f"select person_id, {', '.join(shown)}, first_seen_at, orders_count, first_order_date, last_order_date, gross_revenue, "
+        "net_revenue, average_order_value, last_activity_date, is_active_30d, stage, r_score, f_score, m_score from marts.customers",
+        rows,
+    )
+
+
+def test_erased(built):
+    """From the erasure's own time, or from when they were first seen."""
+    shop = built.oracle
+    rows = {
+        person: [max(at, shop.first_seen[person])]
+        for person, at in shop.erased.items() if at < shop.end and person in shop.first_seen
+    }  # fmt: skip
+    built.compare("select person_id, entered_at from marts.customer_stage_history where stage = 'erased'", rows)
+
+
+def test_reach(built):
+    shop = built.oracle
+    rows = {(person, channel): shop.reach(person, channel) for person in shop.first_seen for channel in shop_oracle.CHANNELS}
+    assert {row[3] for row in rows.values()} == {None, *shop_oracle.SEVERITY, "no_consent", "no_address"}
+    built.compare(
+        "select person_id, channel, can_contact, consent_status, consented_at, blocked_reason from marts.customer_channels", rows, keys=2
+    )
+
+
+def test_suppression_list(built):
+    built.compare(
+        "select channel, address_type, address_sha256, address, reason, suppressed_at from marts.suppression_list",
+        built.oracle.listed(), keys=3,
+    )  # fmt: skip
+
+
+def test_contact_guard_finds_everybody_who_said_no(built, tmp_path):
+    """With everybody contactable, the data test finds exactly those to whom a no stands."""
+    shop, expected = built.oracle, set()
+    for person in shop.first_seen:
+        for address in shop.addresses[person]:
+            for channel in shop_oracle.CHANNELS:
+                is_yes = shop.states.get((address, channel), (True, None))[0]
+                reasons = built.oracle.reports[address, channel]
+                if not is_yes or any(shop_oracle.SEVERITY[severity] != "hard_bounce" for severity, _ in reasons):
+                    expected.add((person, channel))
+    (compiled,) = built.path.with_suffix(".target").glob("compiled/*/tests/nobody_who_said_no_can_be_contacted.sql")
+    query = compiled.read_text().replace('"lifecycle".', "")
+    with duckdb.connect() as con:
+        con.execute(f"attach '{built.path}' as lifecycle (read_only)")
+        con.execute("use lifecycle")
+        assert con.execute(query).fetchall() == []
+        con.execute("create temp table forced as from marts.customer_channels select * replace (true as can_contact)")
+        forced = re.sub(r'"marts"\."customer_channels"', "temp.forced", query)
+        assert forced != query
+        assert set(con.execute(forced).fetchall()) == expected
+
+
+def test_campaign_facts(built):
+    shop, rows = built.oracle, {}
+    tiers = [(row["tier"], row["basis"], int(row["window_days"]), shop_oracle.Decimal(row["threshold"]))
+             for row in shop_oracle.seed(PROJECT, "loyalty_tiers")]  # fmt: skip
+    for person in shop.first_seen:
+        spent = [(order["order_date"], order["net_amount"]) for order in shop.baskets[person]]
+        tier = ["none", *[None] * 4] if person in shop.erased else oracle.loyalty_tier(spent, tiers, shop.as_of, 90)
+        is_erased = shop.stage(person) == "erased"
+        messages = 0 if is_erased else len(shop.messages_of_late(person, 30))
+        rows[person] = [sum((net for _, net in spent), shop_oracle.Decimal(0)), *shop.values(person), *tier, messages, messages >= 4]
+    built.compare(
+        "select person_id, historic_value, orders_a_year, simple_clv, loyalty_tier, loyalty_tier_until, missing_to_keep_tier, "
+        "next_loyalty_tier, missing_to_next_tier, contact_pressure, is_fatigued from marts.customer_campaign_facts",
+        rows,
+    )
+
+
+def test_first_categories(built):
+    shop = built.oracle
+    rows = {person: [shop.first_category(person)] for person in shop.baskets if shop.baskets[person] and shop.first_category(person)}
+    built.compare("select person_id, category from intermediate.int_first_categories", rows)
+
+
+@pytest.mark.parametrize("kind", ["month", "first_category"])
+def test_cohort_values(built, kind):
+    built.compare(
+        "select cohort, age_days, customers, eligible_customers, gross_revenue, net_revenue, gross_revenue_per_customer, "
+        f"net_revenue_per_customer from marts.cohort_value where cohort_type = '{kind}'",
+        built.oracle.cohort_values(kind), keys=2,
+    )  # fmt: skip
+
+
+def test_the_history_of_rfm_is_what_each_month_end_would_have_said(built):
+    shop, rows = built.oracle, {}
+    first = min(order["order_date"] for order in shop.orders if order["person_id"])
+    for month, end in oracle.month_ends(first, shop.as_of).items():
+        rows |= {(person, month): facts for person, facts in shop.rfm(end).items()}
+    built.compare("select person_id, month, recency_days, frequency, monetary, r_score, f_score, m_score from marts.rfm_history", rows, keys=2)
+
+
+def test_campaign_results(built):
+    campaign_of = {}
+    for path in (PROJECT / "models" / "marts" / "audiences").glob("*.sql"):
+        said = re.search(r"'campaign': (none|'(.*?)')", path.read_text())
+        if said:
+            campaign_of[path.stem] = said[2]
+    expected = built.oracle.campaign_results(built.events, campaign_of)
+    columns = list(next(iter(expected.values())))
+    known = {row[0] for row in built.marts.rows("describe marts.campaign_results")}
+    assert known - set(columns) == {"audience", "goal_window_days"}
+    built.compare(f"select audience, {', '.join(columns)} from marts.campaign_results",
+                  {audience: [row[name] for name in columns] for audience, row in expected.items()})  # fmt: skip
+    assert any(row["revenue_difference_low"] is not None for row in expected.values())
+
+
+def test_locations(built):
+    built.compare("select person_id, city, kind, is_added, is_searched, first_seen_at, last_seen_at, added_at from marts.customer_locations",
+                  built.oracle.locations(), keys=2)  # fmt: skip
+
+
+def test_touchpoints(built):
+    sent = built.oracle.touchpoints()
+    listed = built.marts.rows("select channel, activity, is_live, last_sent_on, coalesce(people_reached, 0) from marts.touchpoint_gaps")
+    for channel, activity, *cells in listed:
+        assert tuple(cells) == sent.get((channel, activity), (False, None, 0)), (channel, activity)
+    assert {key for key, (is_live, *_) in sent.items() if is_live} >= {row[:2] for row in listed if row[2]}
