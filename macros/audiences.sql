@@ -1,36 +1,62 @@
 {#-
-  An audience is a file in models/marts/audiences with `meta.audience`; docs/audiences.md says what goes there.
-  These macros find the files, in the order of their names, and check them before anything is built.
+  An audience is a model with `meta.audience` whose name is in the variable `audiences`; docs/audiences.md says what goes
+  there. These macros find the models and check them before anything is built.
 -#}
-{% macro audience_nodes() %}
-    {{ return(graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | selectattr('config.meta.audience', 'defined')
-        | sort(attribute='name') | list) }}
+{% macro audiences() %}
+    {%- set names = var('audiences') -%}
+    {%- if names is string or names is mapping or names is not sequence or names | reject('string') | list -%}
+        {{ stop_with(["variable audiences: a list of names of models is needed, such as [win_back], or [] for none"]) }}
+    {%- endif -%}
+    {%- for name in names if names.count(name) > 1 -%}
+        {{ stop_with(["variable audiences: '" ~ name ~ "' is in the list twice"]) }}
+    {%- endfor -%}
+    {{ return(names) }}
 {% endmacro %}
 
 
-{#- All audiences: name, meta and SQL. The SQL selects person_id and entered_on, null where the file does not say. -#}
-{% macro audiences() %}
-    {%- if not execute -%}{{ return([]) }}{%- endif -%}
-    {%- set problems = audience_problems() -%}
-    {%- if problems -%}{{ stop_with(problems) }}{%- endif -%}
-    {%- set found = [] -%}
-    {%- for node in audience_nodes() -%}
-        {%- set says_since_when = modules.re.search('\\bentered_on\\b', modules.re.sub('--[^\\n]*', '', node.raw_code)) -%}
-        {%- do found.append({'name': node.name, 'meta': node.config.meta.audience, 'code': node.raw_code, 'has_entered_on': says_since_when is not none}) -%}
-    {%- endfor -%}
+{#- The models of this project by name, whatever other projects call theirs. -#}
+{% macro own_models() %}
+    {%- set models = graph.nodes.values() | selectattr('resource_type', 'equalto', 'model') | list -%}
+    {%- set members = models | selectattr('name', 'equalto', 'audience_members') | first -%}
+    {%- set found = {} -%}
+    {%- for model in models if model.package_name == members.package_name -%}{%- do found.update({model.name: model}) -%}{%- endfor -%}
     {{ return(found) }}
 {% endmacro %}
 
 
-{#- Everything that is wrong with the audience files, each as one line that says how to mend it. -#}
+{#- The models that audience_members reads as audiences, of this project or another one that uses it. -#}
+{% macro audience_nodes() %}
+    {%- if not execute -%}{{ return([]) }}{%- endif -%}
+    {%- set found = [] -%}
+    {%- for unique_id in own_models()['audience_members'].depends_on.nodes if unique_id.split('.')[-1] in audiences() -%}
+        {%- do found.append(graph.nodes[unique_id]) -%}
+    {%- endfor -%}
+    {{ return(found | sort(attribute='name')) }}
+{% endmacro %}
+
+
+{#- What a campaign may need to know of a person: what the exporter can write (scripts/audience_export). -#}
+{% macro audience_fields() %}
+    {%- set models = own_models() -%}
+    {{ return((models['customers'].columns.keys() | list + models['customer_campaign_facts'].columns.keys() | list
+        + ['audience', 'entered_on', 'consented_at']) | unique | list) }}
+{% endmacro %}
+
+
+{#- Everything that is wrong with the audiences, each as one line that says how to mend it. -#}
 {% macro audience_problems() %}
     {%- set problems = [] -%}
     {%- set required = ['purpose', 'owner', 'channels', 'objective', 'holdout_share', 'minimum_size', 'fields'] -%}
     {%- set channels = ['email', 'sms', 'push', 'ads'] -%}
-    {%- set members = graph.nodes['model.' ~ project_name ~ '.audience_members'] -%}
-    {%- set customers = graph.nodes['model.' ~ project_name ~ '.customers'] -%}
-    {%- set fields = (customers.columns.keys() | list) + ['audience', 'entered_on', 'consented_at'] -%}
-    {%- for node in audience_nodes() -%}
+    {%- set fields = audience_fields() -%}
+    {%- set listed = audience_nodes() -%}
+    {%- set listed_ids = listed | map(attribute='unique_id') | list -%}
+    {#- what a package brings and the project that uses it does not list is none of its audiences -#}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.package_name == project_name
+        and node.config.meta.audience is defined and node.unique_id not in listed_ids -%}
+        {%- do problems.append("audience " ~ node.name ~ ": " ~ node.original_file_path ~ " is not in the list; add " ~ node.name ~ " to the variable audiences in dbt_project.yml, or delete the file") -%}
+    {%- endfor -%}
+    {%- for node in listed -%}
         {%- set place = "audience " ~ node.name ~ ": " -%}
         {%- set before = problems | length -%}
         {%- set meta = node.config.meta.audience -%}
@@ -61,7 +87,7 @@
                     {%- do problems.append(place ~ "unknown channel '" ~ channel ~ "'; known: " ~ channels | join(', ')) -%}
                 {%- endfor -%}
                 {%- for field in meta.fields if field not in fields -%}
-                    {%- do problems.append(place ~ "customers has no column '" ~ field ~ "' to send (fields)") -%}
+                    {%- do problems.append(place ~ "there is no column '" ~ field ~ "' to send in customers or customer_campaign_facts (fields)") -%}
                 {%- endfor -%}
             {%- endif -%}
             {%- if 'holdout_share' in meta and (meta.holdout_share is not number or meta.holdout_share is boolean or not 0 <= meta.holdout_share <= 1) -%}
@@ -74,61 +100,9 @@
         {%- if not modules.re.fullmatch('[a-z][a-z0-9_]*', node.name) or node.name == 'suppress' -%}
             {%- do problems.append(place ~ "the file's name must be lower-case letters, digits and _, and not 'suppress'") -%}
         {%- endif -%}
-        {%- for unique_id in node.depends_on.nodes if unique_id not in members.depends_on.nodes -%}
-            {%- do problems.append(place ~ "it reads " ~ unique_id.split('.')[-1] ~ ", which audiences cannot yet; add it to the list at the top of models/marts/audiences/audience_members.sql") -%}
-        {%- endfor -%}
+        {%- if not modules.re.search('\\bentered_on\\b|\\*', node.raw_code) -%}
+            {%- do problems.append(place ~ "its SQL must select entered_on, too: since when, or cast(null as date) where nothing says so") -%}
+        {%- endif -%}
     {%- endfor -%}
     {{ return(problems) }}
-{% endmacro %}
-
-
-{#- One row per audience: what its meta says. -#}
-{% macro audience_rows() %}
-    {%- for audience in audiences() %}
-    {%- set meta = audience.meta %}
-select
-    {{ sql_text(audience.name) }} as audience,
-    {{ sql_text(meta.purpose) }} as purpose,
-    {{ sql_text(meta.owner) }} as owner,
-    {{ sql_text(meta.campaign) if meta.campaign else 'cast(null as string)' }} as campaign_id,
-    {{ sql_text(meta.channels | join(', ')) }} as channels,
-    {{ sql_text(meta.objective) }} as objective,
-    cast({{ meta.holdout_share }} as double) as holdout_share,
-    cast({{ meta.minimum_size }} as integer) as minimum_size,
-    {{ sql_text(meta.fields | join(', ')) }} as fields
-{{ 'union all' if not loop.last }}
-    {%- else %}
-select
-    cast(null as string) as audience,
-    cast(null as string) as purpose,
-    cast(null as string) as owner,
-    cast(null as string) as campaign_id,
-    cast(null as string) as channels,
-    cast(null as string) as objective,
-    cast(null as double) as holdout_share,
-    cast(null as integer) as minimum_size,
-    cast(null as string) as fields
-where 1 = 0
-    {%- endfor %}
-{% endmacro %}
-
-
-{#- One row per audience and person that its file selects; entered_on is null where the file does not say. -#}
-{% macro audience_people() %}
-    {%- for audience in audiences() %}
-select
-    {{ sql_text(audience.name) }} as audience,
-    person_id,
-    {{ 'cast(entered_on as date)' if audience.has_entered_on else 'cast(null as date)' }} as entered_on
-from (
-    {{ render(audience.code) }}
-) as {{ audience.name }}
-{{ 'union all' if not loop.last }}
-    {%- else %}
-select
-    cast(null as string) as audience,
-    cast(null as string) as person_id,
-    cast(null as date) as entered_on
-where 1 = 0
-    {%- endfor %}
 {% endmacro %}

@@ -26,8 +26,10 @@
 
 {#- in the hour that autumn repeats the later time, as on DuckDB; Java takes the earlier one -#}
 {% macro spark__change_zone(timestamp, zone, target) %}
-    {%- set zones = "convert_timezone('" ~ zone ~ "', '" ~ target ~ "', " -%}
-    {{ return("greatest(" ~ zones ~ timestamp ~ "), " ~ zones ~ timestamp ~ " + interval 1 hour) - interval 1 hour)") }}
+    {%- set to_utc = "convert_timezone('" ~ zone ~ "', 'UTC', " -%}
+    {%- set later = "greatest(" ~ to_utc ~ timestamp ~ "), " ~ to_utc ~ timestamp ~ " + interval 1 hour) - interval 1 hour)" -%}
+    {%- set utc = timestamp if zone == 'UTC' else later -%}
+    {{ return(utc if target == 'UTC' else "convert_timezone('UTC', '" ~ target ~ "', " ~ utc ~ ")") }}
 {% endmacro %}
 
 {% macro spark__parse_timestamp(text) %}{{ return("try_cast(" ~ text ~ " as timestamp_ntz)") }}{% endmacro %}

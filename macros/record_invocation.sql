@@ -12,16 +12,11 @@
     {%- endif -%}
 {% endmacro %}
 
-{#- Did this command build and test all of it? Unit tests may be left out: they say nothing of these data. -#}
+{#- Did this command build and test all of it, whoever chose? Unit tests may be left out: they say nothing of these data. -#}
 {% macro is_whole_build() %}
-    {%- set chosen = [] -%}
-    {%- for option in ['select', 'exclude', 'selector', 'resource_types'] if invocation_args_dict.get(option) -%}
-        {%- do chosen.append(option) -%}
-    {%- endfor -%}
-    {%- for type in invocation_args_dict.get('exclude_resource_types') or [] if type | string != 'unit_test' -%}
-        {%- do chosen.append(type) -%}
-    {%- endfor -%}
-    {{ return(flags.WHICH == 'build' and not chosen and not invocation_args_dict.get('empty') and not invocation_args_dict.get('sample')) }}
+    {%- set left_out = graph.nodes.values() | selectattr('resource_type', 'in', ['model', 'seed', 'snapshot', 'test'])
+        | map(attribute='unique_id') | reject('in', selected_resources) | list -%}
+    {{ return(flags.WHICH == 'build' and not left_out and not invocation_args_dict.get('empty') and not invocation_args_dict.get('sample')) }}
 {% endmacro %}
 
 {% macro record_invocation(results) %}

@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+import unicodedata
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
@@ -97,8 +98,6 @@ def hold_against_python(calculated):
 def expected_of(row):
     first, last, name = row["first_day"], row["last_day"], row["name"]
     next_month = (first.replace(day=1) + timedelta(days=32)).replace(day=1)
-    in_zone = row["wall_clock"].replace(tzinfo=ZoneInfo(DEMO["business_time_zone"]))
-    instants = [in_zone.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
     return {
         "share": money(row["amount"], row["part"], row["whole"]),
         "per_number": money(row["amount"], 1, row["number"]),
@@ -110,13 +109,27 @@ def expected_of(row):
         "year_before": first.replace(year=first.year - 1, day=min(first.day, 28) if first.month == 2 else first.day),
         "next_month": next_month,
         "month_label": f"{first:%Y-%m}",
-        "in_utc": max(instants).replace(tzinfo=None),
-        "stripped": name.strip(" \t\n\r\u00a0\u200b\ufeff"),
+        "in_utc": clock(row["wall_clock"], DEMO["business_time_zone"], "UTC"),
+        "from_utc": clock(row["wall_clock"], "UTC", "Europe/Berlin"),
+        "in_new_york": clock(row["wall_clock"], "Europe/Berlin", "America/New_York"),
+        "stripped": stripped(name),
         "digits": re.sub("[^0-9+]", "", name),
         "is_number": name[:1].isdigit(),
         "sha256": hashlib.sha256(name.encode()).hexdigest(),
         "hash_share": int(hashlib.md5(name.encode()).hexdigest()[:8], 16) / 2**32,
     }
+
+
+def clock(wall_clock, zone, target):
+    """A wall clock of one zone in another; of an hour that comes twice, the second."""
+    instants = [wall_clock.replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC) for fold in (0, 1)]
+    return max(instants).astimezone(ZoneInfo(target)).replace(tzinfo=None)
+
+
+def stripped(text):
+    """Without what Unicode calls a separator, a format or a control at both ends."""
+    letters = [not unicodedata.category(letter).startswith("Z") and unicodedata.category(letter) not in ("Cf", "Cc") for letter in text]
+    return text[letters.index(True) : len(text) - letters[::-1].index(True)] if any(letters) else ""
 
 
 def money(amount, part, whole):

@@ -20,7 +20,7 @@ import yaml
 from support import DEMO, PROJECT, dbt
 
 # Arguments of dispatched macros that are no SQL (patterns, names, units): neutral calls leave them out.
-NOT_SQL = {"pattern", "by", "names", "prefix", "zone", "format", "grain"}
+NOT_SQL = {"pattern", "by", "names", "prefix", "zone", "target", "formats", "grain"}
 # Dispatched macros that answer other macros: they write no SQL.
 NOT_TEXT = {"physical_type"}
 # What raw files have where the source YAML declares this type; CSV has text everywhere.
@@ -65,6 +65,8 @@ select
     {{ next_month('first_day') }} as next_month,
     {{ month_label('first_day') }} as month_label,
     {{ wall_clock_to_utc('wall_clock') }} as in_utc,
+    {{ change_zone('wall_clock', 'UTC', 'Europe/Berlin') }} as from_utc,
+    {{ change_zone('wall_clock', 'Europe/Berlin', 'America/New_York') }} as in_new_york,
     {{ strip('name') }} as stripped,
     {{ replace_matches('name', '[^0-9+]', '') }} as digits,
     {{ matches('name', '^[0-9]') }} as is_number,
@@ -158,7 +160,11 @@ def copy_project(copy):
     rest = shutil.ignore_patterns("*__expectations.yml", "semantic", "exposures.yml", "*unit_tests.yml", "*.py", "node_modules", "fixtures")
     for name in ("models", "macros", "seeds", "tests"):
         shutil.copytree(PROJECT / name, copy / name, ignore=rest)
-    shutil.copy(PROJECT / "profiles.yml", copy)
+    # nothing is read from files here
+    profiles = yaml.safe_load((PROJECT / "profiles.yml").read_text())
+    for name in ("module_paths", "plugins"):
+        profiles["customer_lifecycle"]["outputs"]["duckdb"].pop(name, None)
+    (copy / "profiles.yml").write_text(yaml.safe_dump(profiles))
     settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
     del settings["on-run-start"], settings["on-run-end"]
     (copy / "dbt_project.yml").write_text(yaml.safe_dump(settings))

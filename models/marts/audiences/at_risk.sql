@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Call back customers who have been away for longer than most',
-        'owner': 'crm',
-        'campaign': none,
-        'channels': ['email', 'push'],
-        'objective': 'next order',
-        'holdout_share': 0.1,
-        'minimum_size': 20,
-        'fields': ['first_name', 'language', 'last_order_date'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Call back customers who have been away for longer than most',
+    'owner': 'crm',
+    'campaign': none,
+    'channels': ['email', 'push'],
+    'objective': 'next order',
+    'holdout_share': 0.1,
+    'minimum_size': 20,
+    'fields': ['first_name', 'language', 'last_order_date'],
+}}) }}
 
 select
     person_id,

@@ -1,13 +1,4 @@
-{#- Every file of this folder with meta.audience is read here. What such a file may read: -#}
-{%- if not execute -%}
-    {%- for model in [
-        'customers', 'customer_channels', 'customer_locations', 'customer_rfm', 'customer_stage_history', 'int_advocates',
-        'int_as_of', 'int_loyalty_tiers', 'int_next_products', 'int_replacements', 'orders', 'stage_thresholds',
-    ] -%}
-        {%- do ref(model) -%}
-    {%- endfor -%}
-{%- endif -%}
-
+-- the audiences are the models in the variable `audiences` (dbt_project.yml)
 with customers as (
     select * from {{ ref('customers') }}
     where stage != 'erased'
@@ -34,7 +25,20 @@ as_of as (
 ),
 
 members as (
-    {{ audience_people() }}
+    {%- for name in audiences() %}
+    select
+        '{{ name }}' as audience,
+        {{ name }}.person_id,
+        cast({{ name }}.entered_on as date) as entered_on
+    from {{ ref(name) }} as {{ name }}
+    {{ 'union all' if not loop.last }}
+    {%- else %}
+    select
+        cast(null as string) as audience,
+        cast(null as string) as person_id,
+        cast(null as date) as entered_on
+    where 1 = 0
+    {%- endfor %}
 ),
 
 strongest_blocks as (

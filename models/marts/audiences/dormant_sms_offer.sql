@@ -1,17 +1,16 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'One offer by text message to rare buyers long gone',
-        'owner': 'crm',
-        'campaign': none,
-        'channels': ['sms'],
-        'objective': 'next order',
-        'holdout_share': 0.1,
-        'minimum_size': 20,
-        'fields': ['first_name', 'language'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'One offer by text message to rare buyers long gone',
+    'owner': 'crm',
+    'campaign': none,
+    'channels': ['sms'],
+    'objective': 'next order',
+    'holdout_share': 0.1,
+    'minimum_size': 20,
+    'fields': ['first_name', 'language'],
+}}) }}
 
-select person_id
+select
+    person_id,
+    cast(null as date) as entered_on
 from {{ ref('customers') }}
 where rfm_segment = 'hibernating'

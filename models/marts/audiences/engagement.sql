@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Turn visitors without an order into buyers',
-        'owner': 'crm',
-        'campaign': none,
-        'channels': ['email', 'push'],
-        'objective': 'a product view or cart',
-        'holdout_share': 0.1,
-        'minimum_size': 20,
-        'fields': ['first_name', 'language', 'last_activity_date'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Turn visitors without an order into buyers',
+    'owner': 'crm',
+    'campaign': none,
+    'channels': ['email', 'push'],
+    'objective': 'a product view or cart',
+    'holdout_share': 0.1,
+    'minimum_size': 20,
+    'fields': ['first_name', 'language', 'last_activity_date'],
+}}) }}
 
 select
     person_id,

@@ -1,17 +1,16 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Give those about to leave something that others do not get',
-        'owner': 'crm',
-        'campaign': none,
-        'channels': ['email'],
-        'objective': 'a visit',
-        'holdout_share': 0.1,
-        'minimum_size': 20,
-        'fields': ['first_name', 'language', 'rfm_segment'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Give those about to leave something that others do not get',
+    'owner': 'crm',
+    'campaign': none,
+    'channels': ['email'],
+    'objective': 'a visit',
+    'holdout_share': 0.1,
+    'minimum_size': 20,
+    'fields': ['first_name', 'language', 'rfm_segment'],
+}}) }}
 
-select person_id
+select
+    person_id,
+    cast(null as date) as entered_on
 from {{ ref('customers') }}
 where rfm_segment in ('about_to_sleep', 'cannot_lose_them')

@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Ask those who stay away what went wrong',
-        'owner': 'crm',
-        'campaign': 'CMP-06',
-        'channels': ['email'],
-        'objective': 'an answer',
-        'holdout_share': 0,
-        'minimum_size': 20,
-        'fields': ['first_name', 'language', 'last_order_date'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Ask those who stay away what went wrong',
+    'owner': 'crm',
+    'campaign': 'CMP-06',
+    'channels': ['email'],
+    'objective': 'an answer',
+    'holdout_share': 0,
+    'minimum_size': 20,
+    'fields': ['first_name', 'language', 'last_order_date'],
+}}) }}
 
 select
     person_id,

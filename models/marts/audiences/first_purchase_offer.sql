@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Help those decide who have filled a cart or keep looking and have never ordered',
-        'owner': 'crm',
-        'campaign': 'CMP-05',
-        'channels': ['email', 'push'],
-        'objective': 'first order',
-        'holdout_share': 0.1,
-        'minimum_size': 10,
-        'fields': ['first_name', 'language'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Help those decide who have filled a cart or keep looking and have never ordered',
+    'owner': 'crm',
+    'campaign': 'CMP-05',
+    'channels': ['email', 'push'],
+    'objective': 'first order',
+    'holdout_share': 0.1,
+    'minimum_size': 10,
+    'fields': ['first_name', 'language'],
+}}) }}
 
 select
     person_id,

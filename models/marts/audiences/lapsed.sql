@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Everybody who has been away so long that few come back',
-        'owner': 'crm',
-        'campaign': 'CMP-08',
-        'channels': ['email'],
-        'objective': 'next order',
-        'holdout_share': 0.2,
-        'minimum_size': 20,
-        'fields': ['first_name', 'language', 'last_order_date', 'recency_days'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Everybody who has been away so long that few come back',
+    'owner': 'crm',
+    'campaign': 'CMP-08',
+    'channels': ['email'],
+    'objective': 'next order',
+    'holdout_share': 0.2,
+    'minimum_size': 20,
+    'fields': ['first_name', 'language', 'last_order_date', 'recency_days'],
+}}) }}
 
 select
     person_id,

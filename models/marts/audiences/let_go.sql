@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Leave out of paid reach: the longest gone, who never spent much',
-        'owner': 'performance marketing',
-        'campaign': none,
-        'channels': ['ads'],
-        'objective': 'no spend',
-        'holdout_share': 0,
-        'minimum_size': 0,
-        'fields': ['country'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Leave out of paid reach: the longest gone, who never spent much',
+    'owner': 'performance marketing',
+    'campaign': none,
+    'channels': ['ads'],
+    'objective': 'no spend',
+    'holdout_share': 0,
+    'minimum_size': 0,
+    'fields': ['country'],
+}}) }}
 
 select
     person_id,

@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Welcome newcomers in their own language',
-        'owner': 'crm',
-        'campaign': 'CMP-01',
-        'channels': ['email', 'push'],
-        'objective': 'first order',
-        'holdout_share': 0.1,
-        'minimum_size': 10,
-        'fields': ['first_name', 'language', 'country', 'time_zone'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Welcome newcomers in their own language',
+    'owner': 'crm',
+    'campaign': 'CMP-01',
+    'channels': ['email', 'push'],
+    'objective': 'first order',
+    'holdout_share': 0.1,
+    'minimum_size': 10,
+    'fields': ['first_name', 'language', 'country', 'time_zone'],
+}}) }}
 
 select
     customers.person_id,

@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Remind people who have not been active lately',
-        'owner': 'crm',
-        'campaign': none,
-        'channels': ['email', 'push'],
-        'objective': 'a visit',
-        'holdout_share': 0,
-        'minimum_size': 20,
-        'fields': ['first_name', 'language', 'last_activity_date'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Remind people who have not been active lately',
+    'owner': 'crm',
+    'campaign': none,
+    'channels': ['email', 'push'],
+    'objective': 'a visit',
+    'holdout_share': 0,
+    'minimum_size': 20,
+    'fields': ['first_name', 'language', 'last_activity_date'],
+}}) }}
 
 select
     person_id,

@@ -1,18 +1,17 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Ask those to invite friends who would recommend us, or who keep coming back',
-        'owner': 'crm',
-        'campaign': none,
-        'channels': ['email', 'push'],
-        'objective': 'referral',
-        'holdout_share': 0.1,
-        'minimum_size': 20,
-        'fields': ['first_name', 'language', 'primary_customer_id'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Ask those to invite friends who would recommend us, or who keep coming back',
+    'owner': 'crm',
+    'campaign': none,
+    'channels': ['email', 'push'],
+    'objective': 'referral',
+    'holdout_share': 0.1,
+    'minimum_size': 20,
+    'fields': ['first_name', 'language', 'primary_customer_id'],
+}}) }}
 
-select person_id
+select
+    person_id,
+    cast(null as date) as entered_on
 from {{ ref('customers') }}
 where
     stage != 'erased'

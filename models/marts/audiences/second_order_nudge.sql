@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Bring customers with one order to the second while they remember the first',
-        'owner': 'crm',
-        'campaign': none,
-        'channels': ['email', 'push'],
-        'objective': 'second order',
-        'holdout_share': 0.1,
-        'minimum_size': 20,
-        'fields': ['first_name', 'language', 'first_order_date'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Bring customers with one order to the second while they remember the first',
+    'owner': 'crm',
+    'campaign': none,
+    'channels': ['email', 'push'],
+    'objective': 'second order',
+    'holdout_share': 0.1,
+    'minimum_size': 20,
+    'fields': ['first_name', 'language', 'first_order_date'],
+}}) }}
 
 select
     person_id,

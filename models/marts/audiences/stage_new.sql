@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Thank for the first order and explain what comes next',
-        'owner': 'crm',
-        'campaign': none,
-        'channels': ['email', 'push'],
-        'objective': 'a good start',
-        'holdout_share': 0,
-        'minimum_size': 10,
-        'fields': ['first_name', 'language', 'first_order_date'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Thank for the first order and explain what comes next',
+    'owner': 'crm',
+    'campaign': none,
+    'channels': ['email', 'push'],
+    'objective': 'a good start',
+    'holdout_share': 0,
+    'minimum_size': 10,
+    'fields': ['first_name', 'language', 'first_order_date'],
+}}) }}
 
 select
     person_id,

@@ -1,16 +1,13 @@
-{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Win back the lapsed customers who were worth most',
-        'owner': 'crm',
-        'campaign': none,
-        'channels': ['email', 'sms'],
-        'objective': 'next order',
-        'holdout_share': 0.2,
-        'minimum_size': 20,
-        'fields': ['first_name', 'language', 'last_order_date', 'net_revenue'],
-    }},
-) }}
+{{ config(meta={'audience': {
+    'purpose': 'Win back the lapsed customers who were worth most',
+    'owner': 'crm',
+    'campaign': none,
+    'channels': ['email', 'sms'],
+    'objective': 'next order',
+    'holdout_share': 0.2,
+    'minimum_size': 20,
+    'fields': ['first_name', 'language', 'last_order_date', 'net_revenue'],
+}}) }}
 
 select
     person_id,
