@@ -31,7 +31,7 @@
         {%- if own.id is sameas true and has_instance -%}
             {%- do final.update({name: "case when raw_instance is null then " ~ name ~ " else raw_instance || ':' || " ~ name ~ " end"}) -%}
         {%- elif own.minor_units -%}
-            {%- do final.update({name: money_times(name, 'minor_unit')}) -%}
+            {%- do final.update({name: money_times(name, minor_unit('minor_decimals'))}) -%}
         {%- elif own.lenient and column.data_type == 'timestamp' -%}
             {%- do final.update({name: "case when " ~ name ~ " >= " ~ earliest ~ " then " ~ name ~ " end"}) -%}
             {%- do final.update({name ~ '_utc': "case when " ~ name ~ " >= " ~ earliest ~ " then " ~ name ~ "_utc end"}) -%}
@@ -130,7 +130,7 @@ keyed as (
     left join (
         select
             currency as minor_currency,
-            {{ minor_unit('decimals') }} as minor_unit
+            decimals as minor_decimals
         from {{ ref('currency_minor_units') }}
     ) as minor_units on {{ currency_code('judged.currency') }} = minor_units.minor_currency
     {%- endif %}

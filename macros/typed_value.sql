@@ -287,8 +287,8 @@
         {#- no group of thousands has five digits, so a typed number with them has decimals -#}
         {%- set exact = "try_cast(" ~ value ~ " as decimal(38, 20))" -%}
         {%- set more = {
-            'VARCHAR': "length(" ~ value ~ ") > 5 and case when lower(" ~ value ~ ") like '%e%' then abs(" ~ exact ~ ") != abs(cast(" ~ column.name
-                ~ " as decimal(38, 20))) else " ~ column.name ~ " is not null and " ~ matches(value, '[.,][0-9]{4}[0-9]*[1-9]') ~ " end",
+            'VARCHAR': "case when lower(" ~ value ~ ") like '%e%' then abs(" ~ exact ~ ") != abs(cast(" ~ column.name ~ " as decimal(38, 20))) when length("
+                ~ value ~ ") > 5 then " ~ column.name ~ " is not null and " ~ matches(value, '[.,][0-9]{4}[0-9]*[1-9]') ~ " end",
             'DOUBLE': "abs(abs(" ~ value ~ ") - abs(cast(" ~ column.name ~ " as double))) > 0.000000001 * greatest(1, abs(" ~ value ~ "))",
         } -%}
         {%- set is_rounded = "abs(" ~ value ~ ") != abs(" ~ column.name ~ ")" if physical.startswith('DECIMAL') else more.get(physical) -%}

@@ -87,6 +87,14 @@ class Warehouse:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def shared_case(name):
+    """A raw folder of ../shared/cases, or a skip."""
+    folder = SHARED.parent / "cases" / name
+    if not folder.exists():
+        pytest.skip(f"the case {name} is not beside this project")
+    return folder
+
+
 def shared_data(name):
     """A folder of real data with references, or a skip that says what is missing."""
     folder = SHARED / name

@@ -21,6 +21,7 @@ CHANNELS = ("email", "sms", "push", "ads")
 TARGETS = {"email": "email", "sms": "phone", "push": "user_id", "ads": "email"}
 PRECEDENCE = ("erased", "complaint", "hard_bounce", "unsubscribed")
 FOREVER = datetime.max.replace(tzinfo=UTC)
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def spelled(dice, address):
@@ -40,7 +41,16 @@ def moment(dice):
         return at, at.astimezone(ZONE).isoformat()
     local = at.astimezone(ZONE)
     return at, dice.choice(
-        (at.isoformat(), local.isoformat(), local.strftime("%Y-%m-%d %H:%M:%S"), at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        (
+            at.isoformat(),
+            local.isoformat(),
+            local.strftime("%Y-%m-%d %H:%M:%S"),
+            local.strftime("%Y-%m-%d %I:%M %p"),
+            local.strftime("%Y/%m/%d %H:%M:%S %z"),
+            at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            f"{at.timestamp():.0f}",
+        )
     )
 
 
@@ -136,9 +146,9 @@ def consent_states(consents):
     latest = defaultdict(list)
     for said in consents:
         is_yes = said["what"] == "opted_in"
-        if is_yes and (said["at"] is None or said["at"] >= AS_OF_END or said["channel"] not in CHANNELS):
+        if is_yes and ((said["at"] or NEVER) >= AS_OF_END or said["channel"] not in CHANNELS):
             continue
-        at = said["at"] or FOREVER
+        at = said["at"] or (NEVER if is_yes else FOREVER)
         for kind in ("email", "phone", "user_id"):
             if said[kind]:
                 for channel in channels_meant(said["channel"]):
