@@ -194,10 +194,17 @@ def read_codes(con):
 
 
 def consent_ages(con):
-    """[(source, days between its newest consent and the day that the marts describe)]; [] without source_tables."""
+    """[(source, days between its newest consent and the day that the marts describe, how many were to be expected in
+    them)]; [] without source_tables. A small list is silent for weeks, a large one never: by its pace in the 90 days
+    before.
+    """
     try:
-        return con.execute("select source, days_behind from marts.source_tables "
-                           "where table_name = 'consents' and days_behind is not null").fetchall()
+        return con.execute("""
+            with newest as (select max(consented_at) as newest_at from marts.customer_channels),
+            pace as (select count(distinct consented_at) / 90 as a_day from marts.customer_channels, newest
+                     where consented_at > newest_at - interval 90 days)
+            select source, days_behind, floor(a_day * days_behind * staged_rows / sum(staged_rows) over ())::bigint
+            from marts.source_tables, pace where table_name = 'consents' and days_behind is not null""").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException):
         return []
 

@@ -16,6 +16,7 @@ STEPS = {  # the waterfall: what is left after each step, and the reasons that e
     "has_identifier": ["no_identifier"], "not_suppressed": ["erased", "complaint", "hard_bounce", "unsubscribed"],
     "consented": ["no_consent"], "not_held_out": ["held_out"], "acceptable": ["duplicate", "quarantined"],
     "not_over_cap": ["over_cap"]}
+FEW = 5  # events that may be missing by chance: none of five expected is less than 1 in 100
 REASONS = ["erased", *(reason for reasons in STEPS.values() for reason in reasons if reason != "erased")]
 
 
@@ -232,9 +233,11 @@ class Run:
         ended = datetime.combine(self.as_of + timedelta(days=1), datetime.min.time(), UTC)
         age = (self.now - ended).total_seconds() / 3600
         over("source_age_hours", age, f": the marts are as of {self.as_of}, which ended {age:.0f} hours ago")
-        for source, days in self.consent_ages:
-            over("consent_age_days", days, f": the newest consent of '{source}' is {days} days older than the marts; "
-                                           "who said no since then is not known")
+        for source, days, expected in self.consent_ages:
+            if expected >= FEW:
+                over("consent_age_days", days, f": the newest consent of '{source}' is {days} days older than the marts, "
+                                               f"where about {expected} more were to be expected; who said no since "
+                                               "then is not known")
         listed, now_listed = before.get("suppression_list", 0), record["suppression_list"]
         over("suppression_shrank", (listed - now_listed) / max(listed, 1),
              f": the suppression list shrank from {listed} to {now_listed}")

@@ -51,7 +51,7 @@ def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue
           columns=None):
     """Write the marts to path (replaced when there). people: of `person`; audiences: (audience, person_id, ...) extra rows;
     facts: (person_id, next_product, simple_clv, loyalty_tier_until, first_name) of customer_campaign_facts; sources: (source,
-    table_name, days_behind) of source_tables; columns: {name: (type, values of the people)} that a project of one's own adds.
+    table_name, staged_rows, days_behind) of source_tables; columns: {name: (type, values of the people)} that a project of one's own adds.
     """
     path.unlink(missing_ok=True)
     with duckdb.connect(str(path)) as con:
@@ -70,7 +70,7 @@ def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue
         if time_zone:
             con.execute(f"create table build_settings as select '{time_zone}' as business_time_zone")
         if sources:
-            con.execute("create table source_tables (source varchar, table_name varchar, days_behind bigint)")
+            con.execute("create table source_tables (source varchar, table_name varchar, staged_rows bigint, days_behind bigint)")
             fill(con, "source_tables", sources)
         if facts:
             con.execute("create table customer_campaign_facts (person_id varchar, next_product varchar, "
