@@ -221,10 +221,9 @@ class Gate:
     def typed(self, name, column):
         """SQL of a raw column as its declared type, null if it is not one: the expression of the staging models."""
         table, there = self.tables[name], self.columns[name]
-        instance = "instance" if "instance" in there else None
-        return self.macros["typed_column"](
-            column, table["columns"][column], table["source_name"], there[column], instance
-        )
+        declared, instance = table["columns"][column], "instance" if "instance" in there else None
+        value = self.macros["strip"](column) if self.macros["is_written_id"](declared, there[column]) else column
+        return self.macros["typed_column"](value, declared, table["source_name"], there[column], instance)
 
     def key(self, name):
         """The columns that must tell rows apart: the key, and the version where there is one; [] if one is missing."""
