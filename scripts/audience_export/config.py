@@ -53,17 +53,17 @@ SCHEMA = {
 
 
 def alike(name, known):
-    """The question whether another name was meant, empty when none is near."""
+    """The end of a sentence: whether another name was meant; empty when none is near."""
     close = difflib.get_close_matches(str(name), known, 1)
-    return f"did you mean '{close[0]}'?" if close else ""
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def check(node, schema, where):  # noqa: PLR0911
     """None when node fits the schema, else one sentence that says where it does not."""
     if isinstance(schema, tuple):
         if all(isinstance(option, str) for option in schema):
-            return None if node in schema else f"{where} must be one of {', '.join(schema)}, not {node!r}" + (
-                "; " * bool(close := alike(node, schema)) + close)
+            return None if node in schema else (f"{where} must be one of {', '.join(schema)}, not {node!r}"
+                                                f"{alike(node, schema)}")
         problems = [check(node, option, where) for option in schema]
         return None if None in problems else " or ".join(problems)
     kind = schema if isinstance(schema, type) else type(schema)
@@ -81,8 +81,8 @@ def check(node, schema, where):  # noqa: PLR0911
         return f"{where or 'the file'}: the key '{missing[0]}' is missing"
     for key, value in node.items():
         if key not in known and "*" not in known:
-            hint = alike(key, known) or f"known here: {', '.join(known)}"
-            return f"{where or 'the file'}: unknown key '{key}'; {hint}"
+            hint = alike(key, known) or f"; known here: {', '.join(known)}"
+            return f"{where or 'the file'}: unknown key '{key}'{hint}"
         problem = check(value, known.get(key, known.get("*")), f"{where}.{key}".lstrip("."))
         if problem:
             return problem
@@ -221,7 +221,7 @@ def _own_columns(given, spec, ids):
         header, field = next(iter(item.items())) if isinstance(item, dict) else (known.get(item, item), item)
         if not spec.get("own_fields") and (field not in known or header != known[field]):
             raise Problem(USAGE, f"fields: this destination takes no '{field}', only {', '.join([*ids, *known])}"
-                          + "; " * bool(close := alike(field, known)) + close)
+                                 f"{alike(field, known)}")
         columns.append(Column(header, field))
     return columns
 
@@ -230,17 +230,17 @@ def _check_headers(given, spec, own):
     """Problem when a delivery would fill a column that is not its to fill: own columns and constants."""
     channel, known, hashed = spec["channels"][given["channel"]], spec.get("headers", {}), spec.get("hash", [])
     stated, constants = _stated(spec), given.get("constants", {})
-    secret = {header for field, header in [*known.items(), *channel["identifiers"].items()] if field in hashed}
+    secret = {header.casefold() for field, header in [*known.items(), *channel["identifiers"].items()] if field in hashed}
     taken = {header.casefold() for header in [*known.values(), *channel.get("needs", []), *channel.get("columns", {})]}
     for key, header, is_hash in [*(("constants", header, False) for header in constants),
                                  *(("fields", column.header, column.field in hashed) for column in own)]:
         if header.casefold() in stated:
             raise Problem(USAGE, f"{key}: '{header}' says who may be contacted, which the data decide")
-        if header in secret and not is_hash:
+        if header.casefold() in secret and not is_hash:
             raise Problem(USAGE, f"{key}: '{header}' is a column of hashes, and this would be in clear")
         if not spec.get("own_fields") and "fixed_headers" not in spec and header.casefold() not in taken:
             raise Problem(USAGE, f"{key}: this destination takes no '{header}', only {', '.join(known.values())}"
-                          + "; " * bool(close := alike(header, known.values())) + close)
+                                 f"{alike(header, known.values())}")
 
 
 def _columns(given, spec):
@@ -294,7 +294,7 @@ def _delivery(name, given, specs, settings, mode):
     spec = specs.get(given["destination"])
     if spec is None:
         raise Problem(USAGE, f"there is no destination '{given['destination']}', only {', '.join(specs)}"
-                      + "; " * bool(close := alike(given["destination"], specs)) + close)
+                             f"{alike(given['destination'], specs)}")
     channels, modes, salt_env = spec["channels"], spec.get("modes", MODES), given.get("salt_env")
     mode = mode or given.get("mode", modes[0])
     if given["channel"] not in channels:
@@ -329,8 +329,8 @@ def check_names(delivery, known):
                            for key in ("hash", "normalise", "forms", "headers", "together"))]:
         for name in names:
             if name not in known:
-                raise Problem(USAGE, f"{where}: there is no column '{name}'; "
-                              + (alike(name, known) or "columns are those of customers and customer_campaign_facts"))
+                hint = alike(name, known) or "; columns are those of customers and customer_campaign_facts"
+                raise Problem(USAGE, f"{where}: there is no column '{name}'{hint}")
 
 
 def _read(path):

@@ -237,8 +237,8 @@ def read_phones(con):
     Returns the number of phones that stay unusable for want of that library.
     """
     con.execute("create temp table phone_book (raw varchar, region varchar, e164 varchar)")
-    unread = con.execute("select distinct phone, upper(country) from marts.customers "
-                         f"where phone <> '' and {plain_e164('phone')} is null").fetchall()
+    unread = con.execute(f"select distinct phone, upper(country), coalesce({code('country', 'country')}, country) "
+                         f"from marts.customers where phone <> '' and {plain_e164('phone')} is null").fetchall()
     if not unread:
         return 0
     try:
@@ -246,9 +246,9 @@ def read_phones(con):
     except ImportError:
         return len(unread)
     book = []
-    for raw, region in unread:
+    for raw, region, country in unread:
         try:
-            number = phonenumbers.parse(raw, region)
+            number = phonenumbers.parse(raw, country)
         except phonenumbers.NumberParseException:
             continue
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
@@ -394,7 +394,7 @@ def _column_sql(delivery, column, known, safe):
         return _constant_sql(delivery, column), {}, "VALUE"
     if field not in known:
         raise Problem(USAGE, f"deliveries.{delivery.name}.fields: there is no column '{field}' in customers or "
-                             "customer_campaign_facts" + "; " * bool(close := alike(field, known)) + close)
+                             f"customer_campaign_facts{alike(field, known)}")
     kind, sql = known[field][0], field if field in ADDRESS else f"f_{field}"
     owner = {"email": "email", "phone": "sms"}.get(field)
     if owner and field not in CHANNELS[delivery.channel]:

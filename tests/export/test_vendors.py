@@ -128,7 +128,7 @@ CLEAR = {
     "a rule that there is not": ({"refuse": ["emojy"]}, {}, "did you mean 'emoji'?"),
     "a normaliser that there is not": ({"normalise": {"email": "gmial"}}, {}, "did you mean 'gmail'?"),
     "a field": ({}, {"fields": ["fist_name"]}, "no column 'fist_name' in customers or customer_campaign_facts; did you mean 'first_name'?"),
-    "a constant in a column of hashes": ({"headers": {"first_name": "fn"}, "hash": ["first_name"]}, {"constants": {"fn": "Ann"}}, "would be in clear"),
+    "a constant in a column of hashes": ({"headers": {"first_name": "fn"}, "hash": ["first_name"]}, {"constants": {"FN": "Ann"}}, "would be in clear"),
     "a column in another of hashes": ({"headers": {"first_name": "fn"}, "hash": ["first_name"]}, {"fields": [{"fn": "last_name"}]}, "would be in clear"),
     "two pairs in an entry": ({}, {"fields": [{"Last Order": "last_order_date", "VIP": "stage"}]}, "give each its own entry"),
     "no pair in an entry": ({}, {"fields": [{}]}, "give each its own entry"),
@@ -236,6 +236,14 @@ def test_an_unknown_country_is_withheld_and_listed(shop):
     shop(code=5)
     assert [row["country"] for row in read(shop, "braze/at_risk.csv")] == ["", ""]
     assert quarantined(shop) == {("a", "country", "not_a_country")}
+
+
+def test_a_phone_of_a_country_by_name(shop):
+    """As staging gives it, in capitals: without its code the number could not be read, and the person would be lost."""
+    shop.publish([person("a", None, "020 7946 0134", country="UK"), person("b", None, "0170 1234567", country="GERMANY")], [])
+    shop.configure({"klaviyo": {"channel": "sms", "audiences": ["at_risk"]}})
+    shop(code=0)
+    assert {row["Phone Number"] for row in read(shop, "klaviyo/at_risk.csv")} == {"+442079460134", "+491701234567"}
 
 
 def codes():
