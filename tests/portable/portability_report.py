@@ -79,7 +79,7 @@ def translated(texts, dialect):
             continue
         counts["otherwise"] += result != as_it_was
         counts["warned"] += bool(generator.unsupported_messages)
-        new |= names(result) - names(as_it_was)
+        new |= names(result) - names(as_it_was) - names(text.neutral)
         for message in set(generator.unsupported_messages):
             remarks[message].append(text.name)
         try:
@@ -97,8 +97,8 @@ def page(compiled):
         cells = [counts["otherwise"], counts["warned"], counts["not"], ", ".join(f"`{name}`" for name in sorted(new)) or "none"]
         rows.append(f"| {dialect} | {len(compiled.texts)} | " + " | ".join(map(str, cells)) + " |")
         for message, texts in sorted(found.items()):
-            some = ", ".join(f"`{name}`" for name in sorted(texts)[:3])
-            remarks.append(f"- {dialect}, {len(texts)} texts: {message} ({some}{', …' if len(texts) > 3 else ''})")
+            some = ", ".join(f"`{name}`" for name in sorted(texts)[:3]) + ", …" * (len(texts) > 3)
+            remarks.append(f"- {dialect}, texts: {len(texts)}: {message} ({some})")
     models = sum(text.unique_id.startswith("model.") for text in compiled.texts)
     macros = dispatched_macros()
     return PAGE.format(
