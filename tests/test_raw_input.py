@@ -200,13 +200,13 @@ def test_nothing_is_lost_of_a_damaged_file(read):
         ("amount: not a number",),
         ("amount: not a number",),
         ("line: missing columns",),
+        ("line: text outside of its quotes",),
         ("line: too many columns",),
-        ("line: unquoted value",),
         (NO_TIME,),
         (NO_TIME,),
     ]
     lines_at = "select row_key from intermediate.rejected_rows where reason like 'line: %' order by 1"
-    assert warehouse.rows(lines_at) == [("line 6",), ("line 7",), ("line 8",)]
+    assert warehouse.rows(lines_at) == [("orders.csv line 6",), ("orders.csv line 7",), ("orders.csv line 8",)]
     counts = "select raw_rows, staged_rows, duplicate_rows, rejected_rows, latest_at, days_behind from marts.source_tables"
     assert warehouse.row(counts) == (9, 1, 0, 8, datetime(2024, 1, 1), 181)
     assert dict(warehouse.rows("select reason, rejected_rows from marts.rejected_reasons"))[NO_TIME] == 2
@@ -243,21 +243,56 @@ def test_the_original_spelling_of_online_retail_is_read(read):
 
 
 def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
-    good = {"orders.csv": HEADER + "a,2024-01-01,1\n"}
+    """tests/test_reader.py has every fault; here, that dbt stops with all of them at once, in a line each."""
     missing = tmp_path / "nowhere"
     assert f"no raw data in '{missing}' (LIFECYCLE_RAW); `make demo` makes a demo" in complain({}, raw=missing)
-    assert "orders.csv: the file is empty" in complain({"orders.csv": ""})
-    assert "orders.csv: the file has no rows" in complain({"orders.csv": HEADER})
-    assert "required column 'ordered_at' is missing; found: customer_id, date, amount" in complain(
-        {"orders.csv": "customer_id,date,amount\na,2024-01-01,1\n"}
+    said = complain(
+        {"orders.csv": "anna.muster@example.com,Anna,+49 30 1234567\n" * 2, "shop/order.csv": HEADER, "shop/customers.parquet": b"PAR1"},
+        ORDERS_FILE | {"sources": ["orders_file", "shop"]},
     )
-    assert "two files for one table" in complain(good | {"orders.csv.gz": gzip.compress(good["orders.csv"].encode())})
-    (tmp_path / "orders.csv.gz").unlink()
-    (tmp_path / "orders.csv").unlink()
-    assert "source 'orders_file' needs" in complain({"other.csv": HEADER})
-    whole = parquet("select 'a' as customer_id, date '2024-01-01' as ordered_at, 1 as amount", tmp_path, "x.parquet")
-    truncated = complain({"orders.parquet": whole[:-20]})
-    assert "orders.parquet" in truncated and "Error" in truncated
+    for part in (
+        "orders.csv: none of its columns (3) is known; its first line looks like a row of data: does the file have a header line?",
+        f"source 'shop' needs {tmp_path}/shop/orders as .parquet, .csv",
+        "found: customers.parquet, order.csv; did you mean order.csv?",
+        "shop/customers.parquet: cannot be read; is it cut off?",
+    ):
+        assert part in said
+
+
+def test_nothing_personal_is_said_or_logged(complain, place):
+    """Neither the first row of a file without a header, nor lines that cannot be read, nor what DuckDB says of them."""
+    person = "anna.muster@example.com"
+    said = complain({"orders.csv": f"{person},Anna,30.00\n{person},Anna,30.00\n"})
+    said += complain({"orders.csv": HEADER + f"{person},2024-01-01,5\n" * 3 + f'"{person},2024-01-01,5,6\n' * 40})
+    assert "40 of 43 lines cannot be read, more than 1 %; the first is line 5 (text outside of its quotes)" in said
+    logs = "".join(path.read_text() for path in place.with_suffix(".logs").iterdir())
+    assert "40 of 43 lines" in logs
+    assert person not in said + logs and "Anna" not in said + logs
+
+
+def test_a_schema_of_somebody_else_is_left_alone(tmp_path):
+    """A loader's schema raw in the same file, and a raw_import that this project did not make."""
+    write(tmp_path / "raw", {"orders.csv": HEADER + "a,2024-01-01,5\n"})
+    place = tmp_path / "lifecycle.duckdb"
+    with duckdb.connect(str(place)) as connection:
+        connection.execute("create schema raw; create table raw.orders as select 1 as x; create schema raw_import; create table raw_import.y (z int)")
+    arguments = {"raw": tmp_path / "raw", "warehouse": place, "variables": ORDERS_FILE, "check": False}
+    assert "has a schema raw_import that this project did not make" in dbt("seed", "-s", "exchange_rates", **arguments).stdout
+    with duckdb.connect(str(place)) as connection:
+        assert connection.execute("select count(*) from raw_import.y").fetchall() == [(0,)]
+        connection.execute("drop schema raw_import cascade")
+    assert dbt("seed", "-s", "exchange_rates", **arguments).returncode == 0
+    with duckdb.connect(str(place)) as connection:
+        assert connection.execute("select (select count(*) from raw.orders), count(*) from raw_import.orders_file_orders").fetchall() == [(1, 1)]
+
+
+def test_equal_parts_are_read_with_a_warning(place, tmp_path):
+    write(tmp_path, {f"orders_2024-0{n}.csv": HEADER + "a,2024-01-01,5\n" for n in (1, 2)})
+    done = dbt("run", "--select", "base_orders_file__orders", raw=tmp_path, warehouse=place, variables=ORDERS_FILE)
+    assert "the same rows are in orders_2024-02.csv; if they are the same purchases, keep one file" in done.stdout
+    warehouse = Warehouse(place)
+    assert len(staged(warehouse)) == 2
+    warehouse.connection.close()
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_lines_that_cannot_be_read_are_listed_with_number_and_reason(read):
     assert got.lines() == [
         (202, "line: missing columns", "x,2026-11-20"),
         (203, "line: too many columns", "y,2026-11-20,1,z,z"),
-        (204, "line: unquoted value", 'w,"2026-11-20"x,1,z'),
+        (204, "line: text outside of its quotes", 'w,"2026-11-20"x,1,z'),
     ]
     assert got.query("select file_name, records, unreadable_lines from raw_import.files") == [("orders.csv", 403, 3)]
     assert got.warned == [got.warned[0]] and "3 of 403 lines cannot be read; the first is line 202 (missing columns)" in got.warned[0]

@@ -294,6 +294,46 @@ def test_a_new_normal_can_be_accepted(tmp_path):
 
 
 @needs_gx
+def test_lines_that_cannot_be_read_warn_and_many_stop(tmp_path):
+    """Counted from the bytes: of a quote that is never closed as of any other line; equal parts warn, too."""
+    header, good = "customer_id,ordered_at,amount\n", "".join(f"c{n},2026-06-30,5\n" for n in range(400))
+    (tmp_path / "raw").mkdir()
+
+    def run(*parts):
+        for number, part in enumerate(parts):
+            (tmp_path / "raw" / f"orders_{number}.csv").write_text(header + part)
+        return Run(tmp_path / "raw", tmp_path, "--sources", "orders_file", "--json")
+
+    few = run(good + 'x,"2026-06-30,5\n')
+    assert few.code == 1
+    assert few.found("warn")[0]["message"].endswith("1 of 401 lines cannot be read; the first is line 402 (a quote that is never closed)")
+    many = run(good + "x,2026-06-30\n" * 5)
+    assert many.code == 3
+    assert many.found("stop")[0]["message"].endswith("5 of 405 lines cannot be read, more than 1 %; the first is line 402 (missing columns)")
+    equal = run(good, good)
+    assert [r["message"].split(": ")[1] for r in equal.found("warn") if r["what"] == "file"] == [
+        "the same rows are in orders_1.csv; if they are the same purchases, keep one file"
+    ]
+
+
+def test_tables_of_a_database_are_opened_like_files(tmp_path, monkeypatch):
+    with duckdb.connect(str(tmp_path / "loader.duckdb")) as loader:
+        loader.execute("create schema s; create table s.orders as select 'a' as customer_id, date '2026-06-30' as ordered_at, 5 as amount")
+    raw_files, connection = validate_raw.raw_files, duckdb.connect()
+    monkeypatch.setattr(raw_files, "databases", lambda: {"loader": {"path": str(tmp_path / "loader.duckdb")}})
+    tables = raw_files.declared(PROJECT, ["orders_file"])
+
+    def query(sql, parameters=None):
+        connection.execute(sql, parameters)
+        return connection.fetchall() if connection.description else []
+
+    columns, found = raw_files.open_tables(query, tmp_path / "raw", tables, {"orders_file": {"database": "loader", "schema": "s"}})
+    assert found.faults == []
+    assert columns["orders_file.orders"]["ordered_at"] == "DATE"
+    assert query("select amount from raw_import.orders_file_orders") == [(5,)]
+
+
+@needs_gx
 def test_cdnow_passes(tmp_path):
     source = shared_data("cdnow_sample") / "cdnow_sample_transactions.csv"
     (tmp_path / "raw").mkdir()

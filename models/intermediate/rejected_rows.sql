@@ -14,7 +14,7 @@ with rejected as (
     select
         source,
         table_name,
-        'line ' || line_number as row_key,
+        file_name || ' line ' || line_number as row_key,
         reason,
         raw_line as raw_row
     from {{ source('raw_files', 'unreadable_lines') }}

@@ -288,12 +288,12 @@ def walk(taken, following, delimiter, is_doubtful):
                     at = SPACES.match(line, close + 1).end()
                     break
             if at < len(line) and not line.startswith(delimiter, at):
-                return columns, "unquoted value"
+                return columns, "text outside of its quotes"
         else:
             end = line.find(delimiter, at)
             end = len(line) if end < 0 else end
             if is_doubtful and b'"' in line[at:end]:
-                return columns, "unquoted value"
+                return columns, "text outside of its quotes"
             at = end
         if at >= len(line):
             return columns, None
