@@ -86,6 +86,10 @@
 {% macro numbers(first, last) %}{{ return(adapter.dispatch('numbers')(first, last)) }}{% endmacro %}
 {% macro duckdb__numbers(first, last) %}{{ return("cast(unnest(range(" ~ first ~ ", " ~ last ~ " + 1)) as integer) as number") }}{% endmacro %}
 
+{#- A common table expression that is computed once, whatever the optimiser thinks. -#}
+{% macro as_materialized() %}{{ return(adapter.dispatch('as_materialized')()) }}{% endmacro %}
+{% macro duckdb__as_materialized() %}{{ return('as materialized') }}{% endmacro %}
+
 {#- One row per match of a regular expression in a text. -#}
 {% macro each_match(text, pattern) %}{{ return(adapter.dispatch('each_match')(text, pattern)) }}{% endmacro %}
 {% macro duckdb__each_match(text, pattern) %}{{ return("unnest(regexp_extract_all(" ~ text ~ ", '" ~ pattern ~ "'))") }}{% endmacro %}

@@ -63,6 +63,8 @@
     {{ return("explode(case when " ~ first ~ " <= " ~ last ~ " then sequence(cast(" ~ first ~ " as int), cast(" ~ last ~ " as int)) else array() end) as number") }}
 {% endmacro %}
 
+{% macro spark__as_materialized() %}{{ return('as') }}{% endmacro %}
+
 {% macro spark__each_match(text, pattern) %}{{ return("explode(regexp_extract_all(" ~ text ~ ", r'" ~ pattern ~ "', 0))") }}{% endmacro %}
 
 {% macro spark__add_days(date, days) %}{{ return("date_add(" ~ date ~ ", cast(" ~ days ~ " as integer))") }}{% endmacro %}

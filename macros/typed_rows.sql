@@ -25,21 +25,23 @@
     {%- set earliest = "cast('" ~ var('earliest_plausible_date') ~ "' as timestamp)" -%}
 
     {#- what a typed column still becomes: ids of one of several shops say which, cents are units, implausible times are unknown -#}
-    {%- set final, remarked = {}, [] -%}
+    {%- set final, remarked, bare = {}, [], [] -%}
     {%- for column in declared -%}
         {%- set name, own = column.name, column.config.meta -%}
+        {%- if is_written_id(column, physical.get(name, 'VARCHAR')) -%}{%- do bare.append(name) -%}{%- endif -%}
         {%- if own.id is sameas true and has_instance -%}
             {%- do final.update({name: "case when raw_instance is null then " ~ name ~ " else raw_instance || ':' || " ~ name ~ " end"}) -%}
         {%- elif own.minor_units -%}
-            {%- do final.update({name: money_times(name, 'minor_unit')}) -%}
+            {%- do final.update({name: money_times(name, minor_unit('minor_decimals'))}) -%}
         {%- elif own.lenient and column.data_type == 'timestamp' -%}
             {%- do final.update({name: "case when " ~ name ~ " >= " ~ earliest ~ " then " ~ name ~ " end"}) -%}
             {%- do final.update({name ~ '_utc': "case when " ~ name ~ " >= " ~ earliest ~ " then " ~ name ~ "_utc end"}) -%}
-        {%- elif own.silent_without and may_be_silent(table.source_name, has_instance) -%}
-            {%- do final.update({name: "case when " ~ may_be_silent(table.source_name, has_instance) ~ " and raw__" ~ own.silent_without
-                ~ " is null and coalesce(lower(" ~ name ~ "), '') != 'opted_in' then 'silence' else " ~ name ~ " end"}) -%}
+        {%- elif (own.silent_without or own.yes_word) and may_be_silent(table.source_name, has_instance) -%}
+            {%- do final.update({name: "case when " ~ may_be_silent(table.source_name, has_instance)
+                ~ (" and raw__" ~ own.silent_without ~ " is null" if own.silent_without else '')
+                ~ " and coalesce(lower(" ~ name ~ "), '') != '" ~ (own.yes_word or 'opted_in') ~ "' then 'silence' else " ~ name ~ " end"}) -%}
         {%- endif -%}
-        {%- do remarked.extend(remarks('raw__' ~ name, column, physical.get(name, 'VARCHAR'))) -%}
+        {%- do remarked.extend(remarks(('bare__' if name in bare else 'raw__') ~ name, column, physical.get(name, 'VARCHAR'))) -%}
     {%- endfor -%}
     {%- set reasons = [] -%}
     {%- for column in declared if column.config.meta.not_null -%}
@@ -71,18 +73,29 @@ with raw_rows as (
         {{ 'instance' if has_instance else 'cast(null as string)' }} as raw_instance
     from {{ relation }}
 ),
+{%- if bare %}
+
+bare_rows as (
+    select
+        {%- for name in bare %}
+        {{ strip('raw__' ~ name) }} as bare__{{ name }},
+        {%- endfor %}
+        *
+    from raw_rows
+),
+{%- endif %}
 
 typed as (
     select
         {%- for column in declared %}
-        {%- set value, type = 'raw__' ~ column.name, physical.get(column.name, 'VARCHAR') %}
+        {%- set value, type = ('bare__' if column.name in bare else 'raw__') ~ column.name, physical.get(column.name, 'VARCHAR') %}
         {{ typed_column(value, column, table.source_name, type, 'raw_instance' if has_instance) }} as {{ column.name }},
         {%- if column.config.meta.also_utc %}
         {{ typed_column(value, column, table.source_name, type, 'raw_instance' if has_instance, utc=true) }} as {{ column.name }}_utc,
         {%- endif %}
         {%- endfor %}
         *
-    from raw_rows
+    from {{ 'bare_rows' if bare else 'raw_rows' }}
 ),
 
 judged as (
@@ -98,7 +111,8 @@ judged as (
     from typed
 ),
 
-keyed as (
+-- computed once, though three CTEs read it
+keyed {{ as_materialized() }} (
     select
         {%- for name in outputs %}
         {{ final[name] ~ ' as ' ~ name if name in final else name }},
@@ -130,7 +144,7 @@ keyed as (
     left join (
         select
             currency as minor_currency,
-            {{ minor_unit('decimals') }} as minor_unit
+            decimals as minor_decimals
         from {{ ref('currency_minor_units') }}
     ) as minor_units on {{ currency_code('judged.currency') }} = minor_units.minor_currency
     {%- endif %}

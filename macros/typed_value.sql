@@ -1,5 +1,5 @@
 {#-
-  One raw value as its declared type, or null if it is not one. `physical` is the type that the file holds, `settings` what
+  One raw value as its declared type, or null if it is not one; an id that is text comes without blanks around it. `physical` is the type that the file holds, `settings` what
   the export is like (source_settings). What can be read is a closed list: nothing is guessed, and no time loses its zone.
 -#}
 {% macro typed_value(value, column, physical, settings={}, utc=false) %}
@@ -51,37 +51,41 @@
 {% endmacro %}
 
 
-{#- An id or address without blanks around it, null if it is a word for none; 1000.0 is 1000. Most are plain, and seen to be so at once. -#}
-{% macro typed_id(value, meta, physical, settings) %}
-    {%- set text, words = typed_text(value, physical), null_words(settings) -%}
-    {%- if physical != 'VARCHAR' and not physical.startswith('DECIMAL') -%}
-        {{ return("nullif(" ~ text ~ ", '0')" if settings.zero_is_no_id else text) }}
-    {%- endif -%}
-    {%- set is_plain = [matches(text, '^[!-~]+$'), "lower(" ~ text ~ ") not in (" ~ words ~ ")", text ~ " not like '%.0%'"] -%}
-    {%- set bare = strip(text) -%}
-    {%- set empty = ["lower(" ~ bare ~ ") in (" ~ words ~ ")"] -%}
-    {%- if settings.zero_is_no_id -%}{%- do empty.append(matches(bare, '^0[.]0+$')) -%}{%- endif -%}
-    {%- if meta.address == 'phone' -%}
-        {%- do is_plain.append("upper(" ~ text ~ ") not like '%E+%'") -%}
-        {%- do empty.append(is_shortened(bare)) -%}
-    {%- endif -%}
-    {{ return("case when " ~ is_plain | join(' and ') ~ " then " ~ text ~ " when " ~ empty | join(' or ') ~ " then null"
-        ~ " when " ~ matches(bare, '^[0-9]+[.]0+$') ~ " then " ~ replace_matches(bare, '[.]0+$', '') ~ " else nullif(" ~ bare ~ ", '') end") }}
+{#- Is it an id or address, written as text? Then typed_value wants it without blanks around it. -#}
+{% macro is_written_id(column, physical) %}
+    {{ return(column.data_type == 'string' and physical == 'VARCHAR' and (column.config.meta.id or column.config.meta.address)) }}
 {% endmacro %}
 
 
-{#- Words for none, as SQL: of ids, e-mail addresses and phone numbers only, since Null is a surname. In lower case. -#}
-{% macro null_words(settings) %}
-    {%- set words = [] -%}
-    {%- for word in ['null', 'none', 'nan', '\\n', 'n/a', '-', 'undefined'] + (settings.null_words or []) -%}
-        {%- do words.append(sql_text(word | trim | lower)) -%}
+{#- An id or address, without blanks around it; null if it is a word for none; 1000.0 is 1000. -#}
+{% macro typed_id(value, meta, physical, settings) %}
+    {%- set text = typed_text(value, physical) -%}
+    {%- if physical != 'VARCHAR' and not physical.startswith('DECIMAL') -%}
+        {{ return("nullif(" ~ text ~ ", '0')" if settings.zero_is_no_id else text) }}
+    {%- endif -%}
+    {%- set is_none = is_null_word(text, settings) ~ (" or " ~ is_shortened(text) if meta.address == 'phone' else '') -%}
+    {{ return("case when " ~ is_none ~ " then null when " ~ text ~ " like '%.0%' and " ~ matches(text, '^[0-9]+[.]0+$') ~ " then "
+        ~ replace_matches(text, '[.]0+$', '') ~ " else nullif(" ~ text ~ ", '') end") }}
+{% endmacro %}
+
+
+{#- Is a text a word for none? Only ids, e-mail addresses and phone numbers have such: Null is a surname. Most are too long for one. -#}
+{% macro is_null_word(text, settings) %}
+    {%- set longest, conditions = namespace(length=0), [] -%}
+    {%- for word in ['null', 'none', 'nan', '\\n', 'n/a', '-', 'undefined'] + (settings.null_words or []) + (['0'] if settings.zero_is_no_id else []) -%}
+        {%- set word = word | trim | lower -%}
+        {%- set longest.length = [longest.length, word | length] | max -%}
+        {%- do conditions.append("lower(" ~ text ~ ") = " ~ sql_text(word)) -%}
     {%- endfor -%}
-    {{ return((words + (["'0'"] if settings.zero_is_no_id else [])) | join(', ')) }}
+    {%- if settings.zero_is_no_id -%}{%- do conditions.append(matches(text, '^0[.]0+$')) -%}{%- endif -%}
+    {{ return("(length(" ~ text ~ ") <= " ~ longest.length ~ " and (" ~ conditions | unique | join(' or ') ~ "))") }}
 {% endmacro %}
 
 
 {#- 1.23457E+11: what a spreadsheet leaves of a long number. -#}
-{% macro is_shortened(text) %}{{ return(matches(text, '^[0-9]([.,][0-9]+)?[eE][+][0-9]+$')) }}{% endmacro %}
+{% macro is_shortened(text) %}
+    {{ return("(" ~ text ~ " like '%+%' and " ~ matches(text, '^[0-9]([.,][0-9]+)?[eE][+][0-9]+$') ~ ")") }}
+{% endmacro %}
 
 
 {#-
@@ -242,7 +246,8 @@
     {%- set kind = 'time' if type in ['timestamp', 'date'] else 'truth value' if type == 'boolean' else 'whole number' if type == 'bigint' else 'number' -%}
     {%- set is_text, branches = physical == 'VARCHAR', [] -%}
     {%- set general = 'not a ' ~ kind -%}
-    {%- if not is_text and not is_number(physical) and kind != 'truth value' -%}
+    {%- set is_time = physical.startswith('TIMESTAMP') or physical == 'DATE' -%}
+    {%- if not is_text and not is_number(physical) and kind != 'truth value' and not (is_time and kind == 'time') -%}
         {%- set held = 'list' if physical.endswith(']') else physical.split('(')[0] | lower -%}
         {{ return(sql_text(place ~ 'the file holds a ' ~ held ~ ' there, which is no ' ~ kind)) }}
     {%- elif kind == 'time' -%}
@@ -279,7 +284,7 @@
     {%- set place, type, found = column.name ~ ': ', column.data_type, [] -%}
     {%- if type == 'string' and (column.config.meta.id or column.config.meta.address == 'phone') -%}
         {%- if physical == 'VARCHAR' -%}
-            {%- do found.append({'when': "upper(" ~ value ~ ") like '%E+%' and " ~ is_shortened(strip(value)), 'text': place ~ 'damaged, a spreadsheet has shortened the number to a form such as 1.2E+11'}) -%}
+            {%- do found.append({'when': is_shortened(value), 'text': place ~ 'damaged, a spreadsheet has shortened the number to a form such as 1.2E+11'}) -%}
         {%- elif physical == 'DOUBLE' -%}
             {%- do found.append({'when': "abs(" ~ value ~ ") >= 9007199254740992", 'text': place ~ 'damaged, a float cannot hold all digits of the number'}) -%}
         {%- endif -%}
@@ -287,8 +292,8 @@
         {#- no group of thousands has five digits, so a typed number with them has decimals -#}
         {%- set exact = "try_cast(" ~ value ~ " as decimal(38, 20))" -%}
         {%- set more = {
-            'VARCHAR': "length(" ~ value ~ ") > 5 and case when lower(" ~ value ~ ") like '%e%' then abs(" ~ exact ~ ") != abs(cast(" ~ column.name
-                ~ " as decimal(38, 20))) else " ~ column.name ~ " is not null and " ~ matches(value, '[.,][0-9]{4}[0-9]*[1-9]') ~ " end",
+            'VARCHAR': "case when lower(" ~ value ~ ") like '%e%' then abs(" ~ exact ~ ") != abs(cast(" ~ column.name ~ " as decimal(38, 20))) when length("
+                ~ value ~ ") > 5 then " ~ column.name ~ " is not null and " ~ matches(value, '[.,][0-9]{4}[0-9]*[1-9]') ~ " end",
             'DOUBLE': "abs(abs(" ~ value ~ ") - abs(cast(" ~ column.name ~ " as double))) > 0.000000001 * greatest(1, abs(" ~ value ~ "))",
         } -%}
         {%- set is_rounded = "abs(" ~ value ~ ") != abs(" ~ column.name ~ ")" if physical.startswith('DECIMAL') else more.get(physical) -%}

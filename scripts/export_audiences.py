@@ -79,22 +79,41 @@ def run(args):
             return {**result, "status": "dry run: nothing was written"}
         files.write_json(staging / "manifest.json", manifest)
         os.rename(staging, out / run_id)
-        files.sync(out)
-        files.write_json(state.folder / "published" / f"{run_id}.json", {
-            "run": run_id, "overrides": manifest["overrides"], "deliveries": {name: {
-                "people": {a: v["waterfall"]["written"] for a, v in record["audiences"].items()},
-                "suppression_list": record["suppression_list"]} for name, record in records.items()}})
-        for delivery in deliveries:
-            if delivery.name in records and "command" in delivery.given:
-                code, log = hand_over(delivery, state, out / run_id, run_id)
-                result.setdefault("commands", {})[delivery.name] = code
-                if code == 0:
-                    state.acknowledge(out, run_id, delivery.name)
-                else:
-                    result["exit_code"] = UNEXPECTED
-                    this.notes.append(f"{delivery.name}: its command ended with {code}, so the run is published but "
-                                      f"not acknowledged; what it said is in {log}")
+        try:
+            files.sync(out)
+            after_publishing(out, state, manifest, deliveries, result)
+        except Exception as error:
+            why = str(error) if isinstance(error, Problem) else explain(error)
+            raise Problem(UNEXPECTED, f"{why}; {out / run_id} is published, but not all that follows was done: it is "
+                                      f"not recorded in {state.folder}, or not handed over") from None
         return result
+
+
+def after_publishing(out, state, manifest, deliveries, result):
+    """Record what was published, hand it over, acknowledge what arrived."""
+    run_id, records = manifest["run"], manifest["deliveries"]
+    files.write_json(state.folder / "published" / f"{run_id}.json", {
+        "run": run_id, "overrides": manifest["overrides"], "deliveries": {name: {
+            "people": {a: v["waterfall"]["written"] for a, v in record["audiences"].items()},
+            "suppression_list": record["suppression_list"]} for name, record in records.items()}})
+    for delivery in deliveries:
+        if delivery.name in records and "command" in delivery.given:
+            code, log = hand_over(delivery, state, out / run_id, run_id)
+            result.setdefault("commands", {})[delivery.name] = code
+            if code == 0:
+                state.acknowledge(out, run_id, delivery.name)
+            else:
+                result["exit_code"] = UNEXPECTED
+                result["notes"].append(f"{delivery.name}: its command ended with {code}, so the run is published but "
+                                       f"not acknowledged; what it said is in {log}")
+
+
+def check_folders(args):
+    """Problem 2 unless --out and --state are folders, or can become such."""
+    for option, path in (("--out", Path(args.out)), ("--state", Path(args.state))):
+        near = next(place for place in [path, *path.absolute().parents] if place.exists())
+        if not near.is_dir():
+            raise Problem(USAGE, f"{option} {path}: {near} is a file; give a folder")
 
 
 def stage(stack, out, now, dry_run):
@@ -288,14 +307,15 @@ def main(argv=None):
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     try:
+        check_folders(args)
         result = {"run": run, "ack": ack, "purge": purge}[args.command](args)
         text = json.dumps(result, indent=2, ensure_ascii=False, default=str) if args.json else report(result)
-    except Problem as error:
-        result = {"status": "error", "exit_code": error.code, "message": str(error)}
     except Exception as error:
         if stopped:  # within a query DuckDB makes an error of its own out of the exit
             sys.exit(stopped[0])
-        result = {"status": "error", "exit_code": UNEXPECTED, "message": explain(error)}
+        known = isinstance(error, Problem)
+        result = {"status": "error", "exit_code": error.code if known else UNEXPECTED,
+                  "message": str(error) if known else f"{explain(error)}; no run is half published"}
     if result["status"] == "error":
         text = json.dumps(result) if args.json else f"error: {result['message']}"
     wrong = result["exit_code"] not in (OK, QUARANTINED)
@@ -308,13 +328,13 @@ def explain(error):
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or any(
             text in str(error) for text in ("No space left", "File too large", "max_temp_directory_size")):
-        return "the disk is full, or a size limit is reached; make room and run again (no run is half published)"
+        return "the disk is full, or a size limit is reached; make room and run again"
     frame = error.__traceback__
     while frame.tb_next:
         frame = frame.tb_next
     kind = " ".join([type(error).__name__, *[errno.errorcode.get(number, "")] * bool(number)])
-    return (f"unexpected {kind} at {Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}; no run is half "
-            "published; the details are withheld, since they may be personal")
+    return (f"unexpected {kind} at {Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}; the details are "
+            "withheld, since they may be personal")
 
 
 if __name__ == "__main__":

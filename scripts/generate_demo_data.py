@@ -452,11 +452,13 @@ TABLES = {
         if(referrer is null, word('organic organic paid_search paid_search social affiliate store', no, 'by'),
             'referral') as acquisition_channel, referrer as referred_by_customer_id,
         berlin(created_at) as created_at,
-        berlin(if(version = 1, created_at + seconds(epoch(age) * u(no, 'move')),
-            coalesce(deleted_at, created_at))) as updated_at,
+        berlin(case when version = 0 then coalesce(deleted_at, created_at)
+            when moved_at = coalesce(deleted_at, created_at) then moved_at + interval 1 second
+            else moved_at end) as updated_at,
         berlin(deleted_at) as deleted_at
     from (
-        select *, unnest(if(no % 199 = 7, [0, 0], if(no % 31 = 0, [0, 1], [0]))) as version
+        select *, unnest(if(no % 199 = 7, [0, 0], if(no % 31 = 0, [0, 1], [0]))) as version,
+            created_at + seconds(epoch(age) * u(no, 'move')) as moved_at
         from people where kind = 'registered'
     ) as p
     left join referred using (no)
@@ -480,7 +482,9 @@ TABLES = {
         if(discount > 0 and u(order_no, 'coupon') < 0.8,
             word('HELLO10 TRAIL15 FRIENDS BEANS5 COMEBACK', order_no, 'code'), null) as coupon_code,
         u(order_no, 'test') < 0.004 as is_test,
-        utc(if(version = 0, o.ordered_at + interval 1 minute, o.updated_at)) as updated_at
+        utc(case when version = 0 then o.ordered_at + interval 1 minute
+            when order_no % 29 = 0 and o.updated_at = o.ordered_at + interval 1 minute then o.updated_at + interval 1 second
+            else o.updated_at end) as updated_at
     from (
         select *, unnest(if(order_no % 211 = 7, [1, 1], if(order_no % 29 = 0, [0, 1], [1]))) as version
         from orders

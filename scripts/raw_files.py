@@ -38,7 +38,7 @@ def macros(project, query, variables):
 
     jinja.globals |= {
         "return": give_back,
-        "var": variables.__getitem__,
+        "var": lambda name, *default: variables.get(name, *default) if default else variables[name],
         "run_query": lambda sql: SimpleNamespace(rows=query(sql)),
         "adapter": SimpleNamespace(
             quote=lambda name: '"' + name.replace('"', '""') + '"',

@@ -54,7 +54,7 @@ WORDS = {
         "ask the owner of the export what changed",
     ),
     "values are readable": (
-        "{rows:,} values ({share}) cannot be read as {type}, at most {limit} may be so",
+        "{rows:,} values ({share}) cannot be read as {type}, at most {limit} may be so; mostly: {why}",
         "look an example up; has the export changed its format?",
     ),
     "key is unique": (
@@ -221,10 +221,9 @@ class Gate:
     def typed(self, name, column):
         """SQL of a raw column as its declared type, null if it is not one: the expression of the staging models."""
         table, there = self.tables[name], self.columns[name]
-        instance = "instance" if "instance" in there else None
-        return self.macros["typed_column"](
-            column, table["columns"][column], table["source_name"], there[column], instance
-        )
+        declared, instance = table["columns"][column], "instance" if "instance" in there else None
+        value = self.macros["strip"](column) if self.macros["is_written_id"](declared, there[column]) else column
+        return self.macros["typed_column"](value, declared, table["source_name"], there[column], instance)
 
     def key(self, name):
         """The columns that must tell rows apart: the key, and the version where there is one; [] if one is missing."""
@@ -366,6 +365,8 @@ class Gate:
             facts["type"] = table["columns"][column]["data_type"]
         if what == "key is unique":
             facts["key"] = ", ".join(self.key(name))
+        elif what == "values are readable":
+            facts["why"] = self.why(name, column, plan[3])
         elif what == "required columns are present":
             facts["renamed"] = self.renamed(name, column)
         elif what in COMPARED:
@@ -379,6 +380,15 @@ class Gate:
             }
         message, remedy = (text.format(**facts) for text in WORDS[what])
         return {"message": message, "rows": rows, "example": example, "what_to_do": remedy}
+
+    def why(self, name, column, bad):
+        """The commonest reason why values of a column cannot be read, with the remedy and without a value."""
+        table, kind = self.tables[name], self.columns[name][column]
+        reason = self.macros["why_not_typed"](column, table["columns"][column], table["source_name"], kind)
+        found = self.query(
+            f"select {reason} as reason from raw.{table['identifier']} where {bad} group by 1 order by count(*) desc, 1 limit 1"
+        )
+        return found[0][0].removeprefix(f"{column}: ") if found else "unknown"
 
     def offenders(self, name, bad):
         """(number of bad rows, a key among them): only a key column that is an id, and only what looks like one."""

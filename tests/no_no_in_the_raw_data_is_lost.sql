@@ -66,16 +66,19 @@ with said as (
     where complained_at is not null
 
     union all
+
     {% endif %}
+    -- a later yes may have been said to another system
     select
-        cast(null as string) as email,
-        cast(null as string) as phone,
-        cast(null as string) as user_id,
-        cast(null as string) as channel,
-        false as is_yes,
-        cast(null as timestamp) as said_at,
-        false as has_time
-    where 1 = 0
+        email,
+        phone,
+        user_id,
+        channel,
+        true as is_yes,
+        changed_at_utc as said_at,
+        true as has_time
+    from {{ ref('stg_esp__consents') }}
+    where source_system != 'esp' and status = 'opted_in'
 ),
 
 addressed as (

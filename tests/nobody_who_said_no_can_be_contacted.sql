@@ -18,6 +18,8 @@ statements as (
         status = 'opted_in' as is_opt_in,
         changed_at_utc as said_at
     from {{ ref('stg_esp__consents') }}
+    -- a yes of tomorrow is none yet
+    where coalesce(status, 'none') != 'opted_in' or changed_at < (select as_of.as_of_end from {{ ref('int_as_of') }} as as_of)
 
     union all
 

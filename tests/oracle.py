@@ -3,8 +3,17 @@
 An order is (customer, day, amount); days are dates, amounts decimals.
 """
 
+import math
 from collections import Counter, defaultdict
 from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+
+def ten_thousandths(number):
+    """Money of any exact number: four decimals, halves away from zero."""
+    units = math.floor(abs(Fraction(number)) * 10**4 + Fraction(1, 2))
+    return Decimal(-units if number < 0 else units).scaleb(-4)
 
 
 def month(day):

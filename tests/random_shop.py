@@ -4,6 +4,7 @@ What other tests are about is left out: rows that cannot be read, and addresses 
 """
 
 import csv
+import random
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -19,8 +20,9 @@ REASONS = ("erased", "complaint", "hard_bounce", "hard_bounce", "unsubscribed", 
 class RandomShop:
     """The tables of a shop, each a list of rows of text, and how to write them."""
 
-    def __init__(self, dice, people=120):
-        self.dice = dice
+    def __init__(self, seed, people=120):
+        self.seed, self.dice = seed, random.Random(seed)
+        dice = self.dice
         self.tables = {
             f"{system}/{table}": []
             for system, tables in {

@@ -15,18 +15,12 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import oracle
+from oracle import ten_thousandths
 
 CHANNELS = {"email": "email", "sms": "phone", "push": "user_id", "ads": "email"}
 SEVERITY = ("erased", "complaint", "hard_bounce", "unsubscribed")
 PROFILE = ("phone", "first_name", "last_name", "country", "region", "city", "language", "time_zone", "acquisition_channel")
 ALWAYS, NEVER_ENDS = datetime.min, datetime.max  # a time that is not known
-
-
-def ten_thousandths(number):
-    """A number rounded half up, away from zero, to four decimals."""
-    exact = abs(Fraction(number)) * 10**4
-    units = math.floor(exact + Fraction(1, 2)) * (-1 if number < 0 else 1)
-    return Decimal(units).scaleb(-4)
 
 
 def md5(text):
@@ -57,7 +51,7 @@ def latest(values):
 
 
 class Shop:
-    def __init__(self, tables, project, as_of, zone, at_risk, lapsed):
+    def __init__(self, tables, project, as_of, zone, *, at_risk, lapsed):
         self.project, self.as_of, self.zone = project, as_of, ZoneInfo(zone)
         self.end = datetime.combine(as_of + timedelta(1), time())
         self.at_risk, self.lapsed = at_risk, lapsed
@@ -66,6 +60,12 @@ class Shop:
         for row in seed(project, "exchange_rates"):
             if row["reporting_currency"] == "EUR":
                 self.rates[row["currency"]].append((date.fromisoformat(row["month"]), Decimal(row["rate"])))
+        self.accounts = {row["customer_id"]: row for row in self.versions("shop/customers", "customer_id")}
+        self.orders_raw = self.versions("shop/orders", "order_id")
+        for order in self.orders_raw:
+            order["at"] = self.wall(order["ordered_at"])
+            order["test"] = order["is_test"] == "true"
+        self.record()
         self.identify()
         self.count_orders()
         self.see_activity()
@@ -99,13 +99,8 @@ class Shop:
 
     # --- who is who --------------------------------------------------------------------------------------------
 
-    def identify(self):
-        """records: key -> {stable, email, created_at, ...}; person_of: key -> person"""
-        self.accounts = {row["customer_id"]: row for row in self.versions("shop/customers", "customer_id")}
-        self.orders_raw = self.versions("shop/orders", "order_id")
-        for order in self.orders_raw:
-            order["at"] = self.wall(order["ordered_at"])
-            order["test"] = order["is_test"] == "true"
+    def record(self):
+        """records: key -> {email, at, stable}, whether listed or only seen; links: key -> keys that it names"""
         records, links = {}, defaultdict(set)
         for id_, row in self.accounts.items():
             records["shop", id_] = {"email": email_of(row["email"]), "at": self.wall(row["created_at"]), "stable": f"shop:customer:{id_}"}
@@ -129,11 +124,15 @@ class Shop:
             if key not in records:
                 stable = {"guest": f"shop:guest_order:{min(times)[1]}", "shop": f"shop:customer:{key[1]}", "app": f"app:user:{key[1]}"}[key[0]]
                 records[key] = {"email": key[1] if key[0] == "guest" else None, "at": min(times)[0], "stable": stable}
+        self.records, self.links = records, links
+
+    def identify(self):
+        """Records that share a key or an address are one person: members of it, and person_of each."""
         tokens = defaultdict(set)
-        for key, record in records.items():
-            for token in {key, *links[key], ("address", record["email"]) if record["email"] else key}:
+        for key, record in self.records.items():
+            for token in {key, *self.links[key], ("address", record["email"]) if record["email"] else key}:
                 tokens[token].add(key)
-        leader = {key: key for key in records}
+        leader = {key: key for key in self.records}
 
         def find(key):
             while leader[key] != key:
@@ -145,11 +144,11 @@ class Shop:
             for other in others:
                 leader[find(other)] = find(first)
         clusters = defaultdict(list)
-        for key in records:
+        for key in self.records:
             clusters[find(key)].append(key)
-        self.records, self.members, self.person_of = records, {}, {}
+        self.members, self.person_of = {}, {}
         for keys in clusters.values():
-            person = md5(min((records[key]["at"], records[key]["stable"]) for key in keys)[1])
+            person = md5(min((self.records[key]["at"], self.records[key]["stable"]) for key in keys)[1])
             self.members[person] = keys
             for key in keys:
                 self.person_of[key] = person
@@ -278,7 +277,8 @@ class Shop:
         return [address for address in named if address[1]]
 
     def hear(self):
-        statements, reports = defaultdict(list), defaultdict(list)
+        """states: (address, channel) -> (is a yes, since when); what is suppressed, and who is erased since when"""
+        statements = defaultdict(list)
         for row in self.raw["esp/consents"]:
             is_yes, channel = (row["status"] or "").lower() == "opted_in", (row["channel"] or "").lower()
             at = self.wall(row["changed_at"])
@@ -287,6 +287,25 @@ class Shop:
             for address in self.about(row):
                 for meant in [channel] if channel in CHANNELS else CHANNELS:
                     statements[address, meant].append((self.utc(row["changed_at"]), not is_yes, at))
+        for row in self.raw["esp/messages"]:
+            if row["unsubscribed_at"]:
+                said = self.utc(row["unsubscribed_at"]), True, self.wall(row["unsubscribed_at"])
+                statements[("email", email_of(row["email"])), "email"].append(said)
+        self.states = {}
+        for key, said in statements.items():
+            last = max(said, key=lambda one: (one[0] or (NEVER_ENDS if one[1] else ALWAYS), one[1]))
+            self.states[key] = (not last[1], last[2])
+        self.reports = self.suppressions()
+        self.suppressed = {key: min(said) for key, said in self.reports.items()}
+        self.erased = {}
+        for (address, _), (severity, at) in self.suppressed.items():
+            if severity == 0:
+                for person in self.owners[address]:
+                    self.erased[person] = min(at, self.erased.get(person, NEVER_ENDS))
+
+    def suppressions(self):
+        """(address, channel) -> (severity, since when) of every report"""
+        reports = defaultdict(list)
         for row in self.raw["esp/suppressions"]:
             reason = row["reason"] if row["reason"] in SEVERITY else "unsubscribed"
             for address in self.about(row):
@@ -294,21 +313,10 @@ class Shop:
                 for meant in [row["channel"]] if is_known else CHANNELS:
                     reports[address, meant].append((SEVERITY.index(reason), self.wall(row["suppressed_at"]) or ALWAYS))
         for row in self.raw["esp/messages"]:
-            address = "email", email_of(row["email"])
-            if row["unsubscribed_at"]:
-                statements[address, "email"].append((self.utc(row["unsubscribed_at"]), True, self.wall(row["unsubscribed_at"])))
             if row["complained_at"]:
-                reports[address, "email"].append((SEVERITY.index("complaint"), self.wall(row["complained_at"])))
-        self.states = {}
-        for key, said in statements.items():
-            last = max(said, key=lambda one: (one[0] or (NEVER_ENDS if one[1] else ALWAYS), one[1]))
-            self.states[key] = (not last[1], last[2])
-        self.reports, self.suppressed = reports, {key: min(said) for key, said in reports.items()}
-        self.erased = {}
-        for (address, _), (severity, at) in self.suppressed.items():
-            if severity == 0:
-                for person in self.owners[address]:
-                    self.erased[person] = min(at, self.erased.get(person, NEVER_ENDS))
+                report = SEVERITY.index("complaint"), self.wall(row["complained_at"])
+                reports[("email", email_of(row["email"])), "email"].append(report)
+        return reports
 
     def listed(self):
         """(channel, kind, SHA-256) -> (address in clear or None, reason, since when or None)"""
@@ -342,10 +350,10 @@ class Shop:
         elif any(address == (kind, target) or address[0] == "user_id" for address in yeses):
             status = "opted_in"
         blocks = [
-            self.suppressed[address, channel][0]
+            severity
             for address in self.addresses[person]
-            if (address, channel) in self.suppressed
-            and (SEVERITY[self.suppressed[address, channel][0]] != "hard_bounce" or address == (kind, target))
+            for severity, _ in self.reports.get((address, channel), ())
+            if SEVERITY[severity] != "hard_bounce" or address == (kind, target)
         ]
         if self.owners[kind, target] & self.erased.keys():
             blocks.append(0)

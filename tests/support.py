@@ -40,14 +40,14 @@ def dbt(*arguments, raw, warehouse, variables=None, check=True, project=PROJECT,
     return done
 
 
-def script(name, *arguments, **environment):
+def script(name, *arguments, project=PROJECT, **environment):
     """Run one of scripts/ in a process of its own and return the finished process."""
     return subprocess.run(
-        [sys.executable, PROJECT / "scripts" / name, *map(str, arguments)],
+        [sys.executable, project / "scripts" / name, *map(str, arguments)],
         env=os.environ | {key: str(value) for key, value in environment.items()},
         capture_output=True,
         text=True,
-        cwd=PROJECT,
+        cwd=project,
     )
 
 
@@ -85,6 +85,14 @@ class Warehouse:
         cursor = self.connection.execute(query)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def shared_case(name):
+    """A raw folder of ../shared/cases, or a skip."""
+    folder = SHARED.parent / "cases" / name
+    if not folder.exists():
+        pytest.skip(f"the case {name} is not beside this project")
+    return folder
 
 
 def shared_data(name):

@@ -20,7 +20,7 @@ AS_OF_END = datetime(2024, 4, 1, tzinfo=ZONE)
 CHANNELS = ("email", "sms", "push", "ads")
 TARGETS = {"email": "email", "sms": "phone", "push": "user_id", "ads": "email"}
 PRECEDENCE = ("erased", "complaint", "hard_bounce", "unsubscribed")
-FOREVER = datetime.max.replace(tzinfo=UTC)
+EVER, FOREVER = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
 
 
 def spelled(dice, address):
@@ -40,7 +40,16 @@ def moment(dice):
         return at, at.astimezone(ZONE).isoformat()
     local = at.astimezone(ZONE)
     return at, dice.choice(
-        (at.isoformat(), local.isoformat(), local.strftime("%Y-%m-%d %H:%M:%S"), at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        (
+            at.isoformat(),
+            local.isoformat(),
+            local.strftime("%Y-%m-%d %H:%M:%S"),
+            local.strftime("%Y-%m-%d %I:%M %p"),
+            local.strftime("%Y/%m/%d %H:%M:%S %z"),
+            at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            f"{at.timestamp():.0f}",
+        )
     )
 
 
@@ -136,9 +145,9 @@ def consent_states(consents):
     latest = defaultdict(list)
     for said in consents:
         is_yes = said["what"] == "opted_in"
-        if is_yes and (said["at"] is None or said["at"] >= AS_OF_END or said["channel"] not in CHANNELS):
+        at = said["at"] or (EVER if is_yes else FOREVER)
+        if is_yes and (at >= AS_OF_END or said["channel"] not in CHANNELS):
             continue
-        at = said["at"] or FOREVER
         for kind in ("email", "phone", "user_id"):
             if said[kind]:
                 for channel in channels_meant(said["channel"]):
@@ -166,10 +175,17 @@ def expected(world):
         shared = account["email"] is None or account["email"] in desks
         people[account["id"] if shared else account["email"]].append(account)
     said, suppressed = consent_states(world.consents), suppression_reasons(world.suppressions)
+    addresses_of = {
+        person: {(kind, a[kind]) for a in accounts for kind in ("email", "phone", "user_id") if a[kind]}
+        for person, accounts in people.items()
+    }
+    gone = set()  # addresses of the erased, whoever else has them
+    for addresses in addresses_of.values():
+        if any("erased" in suppressed.get((*address, "email"), ()) for address in addresses):
+            gone |= addresses
     answers = {}
-    for accounts in people.values():
-        addresses = {(kind, a[kind]) for a in accounts for kind in ("email", "phone", "user_id") if a[kind]}
-        answer = {}
+    for person, accounts in people.items():
+        addresses, answer = addresses_of[person], {}
         for channel in CHANNELS:
             kind = TARGETS[channel]
             order = [a for a in accounts if a[kind] and not (a["closed"] and kind != "user_id")] or [
@@ -183,6 +199,8 @@ def expected(world):
                 for reason in suppressed.get((*address, channel), ())
                 if reason != "hard_bounce" or address == (kind, target)
             }
+            if (kind, target) in gone:
+                reasons.add("erased")
             has_yes = any(yes and (address[0] == "user_id" or address[1] == target) for address, yes in states.items())
             if reasons:
                 answer[channel] = min(reasons, key=PRECEDENCE.index)

@@ -99,17 +99,16 @@ def test_the_export_writes_whom_the_marts_allow_and_nobody_else(demo_warehouse, 
 
 
 def test_a_failed_build_is_not_green(demo_raw, tmp_path):
-    """A consent row that cannot be read may be a no: the build fails and nothing is published."""
+    """A table of which no row can be read stops the build, with what was seen and how to mend it; nothing is published."""
     broken = tmp_path / "raw"
     shutil.copytree(demo_raw, broken)
-    (broken / "esp" / "consents.parquet").unlink()
-    (broken / "esp" / "consents.csv").write_text(
-        "email,phone,user_id,channel,status,changed_at\na@example.com,,,email,opted_in,2024-01-01\nb@example.com,email\n"
-    )
+    (broken / "shop" / "refunds.parquet").unlink()
+    (broken / "shop" / "refunds.csv").write_text('refund_id,order_id,refunded_at,amount\nR1,O1,2026-01-01,"10,50"\n')
     path = tmp_path / "lifecycle.duckdb"
     done = dbt(
         "build", *NO_UNIT_TESTS, raw=broken, warehouse=path, variables=DEMO, check=False
     )
     assert done.returncode
-    assert "no_refusal_is_rejected" in done.stdout
+    remedy = "base_shop__refunds, 1 of 1 rows: amount: a decimal comma; declare source_settings.shop.decimal"
+    assert remedy in done.stdout and "10,50" not in done.stdout
     assert script("publish.py", "--warehouse", path, "--published", tmp_path / "p.duckdb").returncode == 3

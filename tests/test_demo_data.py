@@ -343,6 +343,16 @@ def test_mess(db, query, least, most):
     assert least <= db.execute(query).fetchone()[0] <= most
 
 
+def test_no_two_versions_have_one_time(tmp_path):
+    """With this seed an order of the till would change exactly a minute after its first version."""
+    assert run(tmp_path / "demo", "--seed", "3").returncode == 0
+    for table, key in (("orders", "order_id"), ("customers", "customer_id")):
+        versions = f"select distinct * from '{tmp_path}/demo/shop/{table}.parquet' where {key} is not null"
+        query = f"select count(*), count(distinct ({key}, updated_at)) from ({versions})"
+        rows, times = duckdb.execute(query).fetchone()
+        assert rows == times > 0
+
+
 def test_gross_is_the_sum_of_items(db):
     orders, equal = db.execute("""
         select count(*), count(*) filter (gross_amount::decimal(18, 2) = items)

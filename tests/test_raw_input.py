@@ -267,14 +267,14 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
         ({"sources": ["orders"]}, "unknown source 'orders'; known: app, canonical, esp, online_retail, orders_file, shop"),
         (
             {
-                "as_of_date": "30.06.2024",
+                "as_of_date": "2026-02-30",
                 "business_time_zone": "Berlin",
                 "at_risk_after_days": 90,
                 "lapsed_after_days": 90,
                 "loyal_min_orders": 1,
                 "cohort_dimension": "colour",
             },
-            "variable as_of_date: '30.06.2024' is not a date|'Berlin' is no IANA time zone|at risk must come before lapsed"
+            "variable as_of_date: '2026-02-30' is not a date|'Berlin' is no IANA time zone|at risk must come before lapsed"
             "|loyal customers are repeat customers|'colour' must be acquisition_channel, country or first_category",
         ),
         (
@@ -282,6 +282,17 @@ def test_wrong_input_says_what_where_and_how_to_mend_it(complain, tmp_path):
             "variable raw_databases.orders_file: `schema` is needed, `database` may be there, nothing else; credentials belong in profiles.yml",
         ),
         ({"raw_databases": ["shop"]}, "variable raw_databases: a mapping is needed, such as {shop: {database: loader"),
+        (
+            {
+                "reporting_currency": "Euro",
+                "earliest_plausible_date": "1990",
+                "source_settings": {"orders_fle": {}, "orders_file": {"decimel": ",", "time_zone": "Berlin"}},
+            },
+            "reporting_currency: 'Euro' is no ISO 4217 code|earliest_plausible_date: '1990' is not a date; write it as YYYY-MM-DD"
+            "|source_settings.orders_fle: no such source; did you mean 'orders_file'?"
+            "|source_settings.orders_file: unknown setting 'decimel'; did you mean 'decimal'?"
+            "|source_settings.orders_file.time_zone: 'Berlin' is no IANA time zone",
+        ),
         (
             {
                 "business_model": "shop",

@@ -112,7 +112,7 @@ def test_the_raw_checks_know_what_profiles_yml_knows(monkeypatch, tmp_path):
         "erp": {"type": "postgres", "password": "s"},
     }
     monkeypatch.delenv("ERP_PASSWORD")
-    with pytest.raises(Problem, match="profiles.yml: the environment variable ERP_PASSWORD is not set"):
+    with pytest.raises(Problem, match=r"profiles\.yml: the environment variable ERP_PASSWORD is not set"):
         raw_files.databases()
 
 

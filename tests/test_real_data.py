@@ -6,6 +6,7 @@ import json
 import math
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -83,6 +84,11 @@ def test_cdnow_customers_equal_the_oracle(cdnow, cdnow_orders):
     assert marts == {customer: facts[customer] + scores[customer] for customer in facts}
 
 
+def test_cdnow_average_orders_are_exact(cdnow):
+    for net, orders, average in cdnow.rows("select net_revenue, orders_count, average_order_value from marts.customers"):
+        assert average == oracle.ten_thousandths(Fraction(net) / orders)
+
+
 def test_cdnow_stages_equal_the_oracle(cdnow, cdnow_orders):
     at_risk, lapsed, source = cdnow.row(
         "select at_risk_after_days, lapsed_after_days, at_risk_source from marts.stage_thresholds"
@@ -128,7 +134,7 @@ def test_cdnow_cohort_values_equal_the_oracle(cdnow, cdnow_orders):
         assert {(row[1], row[2]): row[3:6] for row in marts if row[0] == kind} == expected
     for _, _, _, customers, eligible, gross, net, per_customer, is_complete in marts:
         assert net == gross and is_complete == (customers == eligible)
-        assert per_customer == (pytest.approx(gross / eligible, abs=Decimal("0.0001")) if eligible else None)
+        assert per_customer == (oracle.ten_thousandths(Fraction(gross) / eligible) if eligible else None)
 
 
 def test_cdnow_daily_metrics_equal_the_oracle(cdnow, cdnow_orders):

@@ -147,7 +147,7 @@ CAUGHT = {
         "stop",
         "shop.feedback",
         "submitted_at",
-        r"values \((4|5)\d\.\d%\) cannot be read as timestamp",
+        r"values \((4|5)\d\.\d%\) cannot be read as timestamp, at most 2\.0% may be so; mostly: ",
     ),
     "an unknown status at 5 %": ("stop", "shop.orders", "status", r"values \(5\.\d%\) are none of the known ones"),
     "duplicate keys at 2 %": ("stop", "esp.contacts", None, r"% of the rows repeat the key contact_id \(\d+ rows"),

@@ -31,6 +31,9 @@ described as (
         coalesce(customers.city, users.default_city) as city,
         customers.language,
         customers.time_zone,
+        customers.postal_code,
+        customers.birth_date,
+        customers.gender,
         customers.acquisition_channel,
         customers.customer_id is not null as is_account,
         coalesce(customers.deleted_at < as_of.as_of_end, false) as is_closed,
@@ -69,7 +72,7 @@ profiles as (
         max_by(source_id, precedence) filter (where role = 'app') as app_user_id,
         {%- for attribute in [
             'email', 'phone', 'first_name', 'last_name', 'country', 'region', 'city', 'language', 'time_zone',
-            'acquisition_channel',
+            'postal_code', 'birth_date', 'gender', 'acquisition_channel',
         ] %}
         max_by({{ attribute }}, precedence) filter (where {{ attribute }} is not null) as {{ attribute }},
         {%- endfor %}

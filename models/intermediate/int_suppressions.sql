@@ -1,4 +1,4 @@
--- address × channel that must not be contacted, with the strongest reason and its own time; it blocks whatever the date
+-- address × channel that must not be contacted × reason, with the reason's own time; each blocks whatever its date
 with suppressions as (
     select * from {{ ref('stg_esp__suppressions') }}
 ),
@@ -87,7 +87,7 @@ per_channel as (
 ),
 
 -- what has no time holds always, which is earlier than any time
-per_reason as (
+final as (
     select
         address_type,
         address,
@@ -96,28 +96,6 @@ per_reason as (
         case when count(suppressed_at) = count(*) then min(suppressed_at) end as suppressed_at
     from per_channel
     group by address_type, address, channel, reason
-),
-
-ranked as (
-    select
-        per_reason.*,
-        row_number() over (
-            partition by per_reason.address_type, per_reason.address, per_reason.channel
-            order by block_reasons.position
-        ) as strength
-    from per_reason
-    inner join block_reasons on per_reason.reason = block_reasons.reason
-),
-
-final as (
-    select
-        address_type,
-        address,
-        channel,
-        reason,
-        suppressed_at
-    from ranked
-    where strength = 1
 )
 
 select * from final

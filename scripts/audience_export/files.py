@@ -15,7 +15,7 @@ import duckdb
 from common import sync
 
 from . import rows
-from .config import UNEXPECTED, USAGE, Problem
+from .config import UNEXPECTED, USAGE, Problem, read_back
 
 
 def reader(path, form, separator, types):
@@ -74,18 +74,20 @@ def lint(con, path, delivery, types, kind, fields):  # noqa: PLR0917
     if spec["format"] == "csv":
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
             found = next(csv.reader(file, delimiter=spec.get("separator", ",")), [])
-        if found != wanted + [delivery.payload[key] for key in ("updated_at", "column") if delivery.payload]:
+        if found != wanted + [delivery.payload[key] for key in ("updated_at", "column") if key in delivery.payload]:
             raise Problem(UNEXPECTED, f"{where}: the header line is not what the destination takes")
     ids = [rows.quoted(column.header) for column in columns if column.identifier]
-    rules = {f"each row needs {' or '.join(ids)}": f"coalesce({', '.join(ids)}) is null"}
+    rules = {f"each row needs {' or '.join(ids)}": f"coalesce({', '.join(ids)}) is null", **payload_rules(delivery)}
     for column in columns:
-        if types.get(column.header) == "VARCHAR":
-            for rule, broken in column_rules(delivery, column, rows.quoted(column.header), fields, kind).items():
-                rules[f"{column.header} {rule}"] = broken
-    if delivery.payload:
-        stamp, payload = (rows.quoted(delivery.payload[key]) for key in ("updated_at", "column"))
-        rules[f"{stamp} must be ISO 8601 in UTC"] = f"try_strptime({stamp}, '%Y-%m-%dT%H:%M:%SZ') is null"
-        rules[f"{payload} must be a JSON object"] = f"coalesce(json_type(try_cast({payload} as json)), '') <> 'OBJECT'"
+        name = rows.quoted(column.header)
+        if delivery.payload and not column.identifier:
+            place = "/" + column.header.replace("~", "~0").replace("/", "~1")
+            payload = f"try_cast({rows.quoted(delivery.payload['column'])} as json)"
+            name = f"json_extract_string({payload}, {rows.literal(place)})"
+        elif types.get(column.header) != "VARCHAR" and not delivery.hashes(column):
+            continue
+        for rule, broken in column_rules(delivery, column, name, fields, kind).items():
+            rules[f"{column.header} {rule}"] = broken
     counts = ", ".join(f"count(*) filter (where {broken})" for broken in rules.values())
     table = reader(path, spec["format"], spec.get("separator", ","), types)
     try:
@@ -103,25 +105,42 @@ def lint(con, path, delivery, types, kind, fields):  # noqa: PLR0917
     return total
 
 
+def payload_rules(delivery):
+    """{rule: condition that a row breaks it} of a payload and its time."""
+    rules, names = {}, {key: rows.quoted(header) for key, header in delivery.payload.items()}
+    if "updated_at" in names:
+        broken = f"try_strptime({names['updated_at']}, {rows.literal(rows.STAMP)}) is null"
+        rules[f"{names['updated_at']} must be ISO 8601 in UTC"] = broken
+    if "column" in names:
+        broken = f"coalesce(json_type(try_cast({names['column']} as json)), '') <> 'OBJECT'"
+        rules[f"{names['column']} must be a JSON object"] = broken
+    return rules
+
+
 def column_rules(delivery, column, name, fields, file):
-    """{rule: condition that a value breaks it} of one text column of a file: 'audience', 'removed' or 'suppress'."""
-    spec, (kind, _) = delivery.spec, fields.get(column.field, (None, None))
+    """{rule: condition that a value breaks it} of one column of a file: 'audience', 'removed' or 'suppress'. name: the
+    SQL of its value, a text unless the column should hold hashes.
+    """
+    spec, (kind, _), kinds = delivery.spec, fields.get(column.field, (None, None)), delivery.kinds(column.field)
     if column.field is None:
         value = "null" if column.constant is None else rows.literal(column.constant)
-        return {} if column.constant == "{reason}" else {f"must be {value}": f"{name} is distinct from {value}"}
-    if kind != "VARCHAR":
-        form = delivery.time_format(kind)
-        broken = f"try_strptime({name}, {rows.literal(form)}) is null and {name} is not null"
-        return {f"must be a time like {form}": broken} if re.fullmatch(rows.TIMED, kind) else {}
+        special = (column.constant or "")[:1] in ("{", "[")  # of the list's own, or JSON, which is read back otherwise
+        return {} if special else {f"must be {value}": f"{name} is distinct from {value}"}
     if delivery.hashes(column):
         empty = hashlib.sha256(delivery.salt.encode()).hexdigest()
         return {"must be a lower-case SHA-256, not of nothing":
-                f"{name} = '{empty}' or strlen({name}) <> 64 or regexp_matches({name}, '[^0-9a-f]')"}
+                f"{name}::varchar = '{empty}' or not regexp_full_match({name}::varchar, '[0-9a-f]{{64}}')"}
+    if kind != "VARCHAR" and not kinds:
+        form = delivery.time_form(kind, column.field)
+        broken = f"{read_back(name, rows.literal(form), form)} is null and {name} is not null"
+        return {f"must be a time like {form}": broken} if re.fullmatch(rows.TIMED, kind) else {}
     if column.field == "phone":
-        pattern = rows.E164[2:] if spec.get("normalise", {}).get("phone") == "digits" else rows.E164
+        pattern = rows.E164[2:] if kinds == ["digits"] else rows.E164
         return {"must be a phone number": f"not regexp_full_match({name}, '{pattern}')"}
     rules = {f"may hold no {rule}": rows.breaks(rule, name) for rule in delivery.refused(column)
              if (file, rule) != ("suppress", "formula")}
+    if kinds[:1] == ["country"]:
+        rules["must be a country's code"] = f"not regexp_full_match({name}, '[A-Za-z]{{2}}')"
     if column.field == "email":
         rules["must be an e-mail address"] = f"not regexp_full_match({name}, {rows.literal(rows.EMAIL)})"
     if "text_bytes" in spec:

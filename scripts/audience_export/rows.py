@@ -3,17 +3,22 @@
 Everything here runs in DuckDB on the published marts (schema `marts`); Python only composes text, and values that
 people typed never enter that text. Hashes are lower-case hex SHA-256 of UTF-8; phones are E.164; times are UTC.
 Normalisation and vectors follow the vendors' import documentation, gathered 2026-11.
+
+codes.csv beside this file says how countries (ISO 3166-1: names and codes; CLDR 48: names in the countries' own
+languages and six of Europe's), states of the USA (ISO 3166-2) and sexes are written, and by which code vendors know them.
 """
 
 import re
+from pathlib import Path
 
 import duckdb
 
 from common import quoted as literal
 
-from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem
+from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem, alike
 
-NUMBER, TIME, TIMED = r".*INT.*|DECIMAL.*|DOUBLE|FLOAT", r"TIMESTAMP.*", r"DATE|TIMESTAMP.*"
+NUMBER = r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(\d+,\d+\)|DOUBLE|FLOAT"
+TIME, TIMED = r"TIMESTAMP[ A-Z_]*", r"DATE|TIMESTAMP[ A-Z_]*"
 MARTS = {  # {mart: {type, as a regular expression: columns}}
     "customers": {
         "VARCHAR": "person_id primary_customer_id email phone app_user_id first_name last_name country region city "
@@ -28,8 +33,9 @@ MARTS = {  # {mart: {type, as a regular expression: columns}}
     "audience_members": {"VARCHAR": "audience person_id blocked_reason", "DATE": "entered_on",
                          "BOOLEAN": "is_holdout can_email can_sms can_push can_ads"},
     "lifecycle_metrics": {"DATE": "metric_date"},
-    # these may be absent: more fields, the channels that audiences were made for, the marts' time zone
-    "customer_campaign_facts": {}, "audience_summary": {}, "build_settings": {},
+    # these may be absent: more fields, the channels that audiences were made for, the marts' time zone, how fresh
+    # the consents are
+    "customer_campaign_facts": {}, "audience_summary": {}, "build_settings": {}, "source_tables": {},
 }
 BROKEN = {  # a row of the query breaks the contract
     "audience_members has a row without person_id":
@@ -75,8 +81,11 @@ VECTORS = [  # normaliser, input, normalised, SHA-256 as Meta and Google publish
     ("digits", "+1 (650) 555-1212", "16505551212",
      "e323ec626319ca94ee8bff2e4c87cf613be6ea19919ed1364124e16807ab3176"),
     ("name", "Valéry", "valéry", "08e1996b5dd49e62a4b4c010d44e4345592a863bb9f8e3976219bac29417149c"),
+    ("name", "Vale\u0301ry", "valéry", "08e1996b5dd49e62a4b4c010d44e4345592a863bb9f8e3976219bac29417149c"),
+    ("bare_name", " Vale\u0301ry ", "valéry", "08e1996b5dd49e62a4b4c010d44e4345592a863bb9f8e3976219bac29417149c"),
+    ("bare_name", "정", "정", "8fa8cd9c440be61d0151429310034083132b35975c4bea67fdd74158eb51db14"),
     ("name", "정", "정", "8fa8cd9c440be61d0151429310034083132b35975c4bea67fdd74158eb51db14"),
-    ("name", "us", "us", "79adb2a2fce5c6ba215fe5f27f532d4e7edbac4b6a5e09e1ef3a08084a904621"),
+    ("lower", "us", "us", "79adb2a2fce5c6ba215fe5f27f532d4e7edbac4b6a5e09e1ef3a08084a904621"),
     ("gmail", "  ALEXZ@example.com   ", "alexz@example.com",
      "509e933019bb285a134a9334b8bb679dff79d0ce023d529af4bd744d47b4fd8a"),
     ("e164", "+1-800-555-0100   ", "+18005550100",
@@ -96,19 +105,48 @@ def quoted(name):
     return '"' + str(name).replace('"', '""') + '"'
 
 
-def normalised(kind, sql):
-    """The SQL expression that normalises the text expression sql; empty becomes null."""
+def normalised(kind, sql, country="null::varchar"):
+    """The SQL expression that normalises the text expression sql; empty becomes null. country: that of the person, as
+    the marts have it; only zip and state ask for it.
+    """
     stripped = f"regexp_replace({sql}, '^[{BLANKS}]+|[{BLANKS}]+$', '', 'g')"
     email = f"case when regexp_full_match({sql}, '{PLAIN_EMAIL}') then {sql} else lower({stripped}) end"
-    return "nullif(" + {
+    composed, letters = f"nfc_normalize({sql})", r"[^\p{L}\p{M}]"  # an e and its accent are one letter to all who match
+    form = {
         "email": email,
         # Only these two domains ignore dots and +suffix; elsewhere j.doe and jdoe are two people.
         "gmail": f"case when regexp_matches({email}, '@(gmail|googlemail)[.]com$') then replace(split_part("
                  f"split_part({email}, '@', 1), '+', 1), '.', '') || '@' || split_part({email}, '@', 2) "
                  f"else {email} end",
-        "e164": plain_e164(sql), "digits": f"ltrim({plain_e164(sql)}, '+')", "name": f"lower({stripped})",
-        "letters": f"regexp_replace(lower({sql}), '[^\\p{{L}}]', '', 'g')", "upper": f"upper({stripped})", "text": sql,
-    }[kind] + ", '')"
+        "e164": plain_e164(sql), "digits": f"ltrim({plain_e164(sql)}, '+')", "text": sql,
+        "lower": f"lower({stripped})", "upper": f"upper({stripped})", "name": f"lower(nfc_normalize({stripped}))",
+        "bare_name": f"trim(regexp_replace(regexp_replace(regexp_replace(lower({composed}), '[\\s\\p{{Z}}]', ' ', 'g'), "
+                     "'[\\p{P}\\p{S}\\p{C}]', '', 'g'), ' +', ' ', 'g'))",
+        "letters": f"regexp_replace(lower({composed}), '{letters}', '', 'g')",
+    }
+    if kind in form:
+        return f"nullif({form[kind]}, '')"
+    if kind in ("country", "gender"):
+        return code(kind, sql)
+    america = f"coalesce({code('country', country)} = 'US'"
+    if kind == "state":
+        return f"case when {america}, true) then coalesce(lower({code('us_state', sql)}), {normalised('letters', sql)}) " \
+               f"else {normalised('letters', sql)} end"
+    bare = f"nullif(regexp_replace(lower({composed}), '[^\\p{{L}}\\p{{M}}\\p{{N}}]', '', 'g'), '')"
+    # a number loses the zeros that ZIP codes of New England begin with
+    return f"case when {america}, regexp_full_match({stripped}, '[0-9]{{5}}-[0-9]{{4}}')) then left(if(" \
+           f"regexp_full_match({bare}, '[0-9]{{3,4}}'), lpad({bare}, 5, '0'), {bare}), 5) else {bare} end"
+
+
+def code(kind, sql):
+    """The code of codes.csv by which vendors know a country, state or sex, however it is written; null when unknown."""
+    return f"(select max(code) from codes where kind = '{kind}' and name = {word(sql)})"
+
+
+def word(sql):
+    """A name as it is looked up: without accents, dots, dashes and capitals."""
+    return (f"trim(regexp_replace(regexp_replace(lower(strip_accents({sql})), '[''.`\\x{{2019}}\\x{{B4}}]', '', 'g'), "
+            "'[\\p{P}\\p{S}\\p{Z}\\p{C}]+', ' ', 'g'))")
 
 
 def plain_e164(sql):
@@ -148,6 +186,29 @@ def self_test(con):
             raise Problem(UNEXPECTED, f"self-test: a published '{kind}' vector does not come out; nothing is hashed")
 
 
+def read_codes(con):
+    """Create `codes`: by which code vendors know a country, a state of the USA, a sex."""
+    path = Path(__file__).with_name("codes.csv")
+    con.execute(f"create temp table codes as select distinct kind, {word('name')} as name, code from read_csv("
+                f"{literal(path)}, columns = {{kind: 'varchar', name: 'varchar', code: 'varchar'}}, header = true)")
+
+
+def consent_ages(con):
+    """[(source, days between its newest consent and the day that the marts describe, how many were to be expected in
+    them)]; [] without source_tables. A small list is silent for weeks, a large one never: by its pace in the 90 days
+    before.
+    """
+    try:
+        return con.execute("""
+            with newest as (select max(consented_at) as newest_at from marts.customer_channels),
+            pace as (select count(distinct consented_at) / 90 as a_day from marts.customer_channels, newest
+                     where consented_at > newest_at - interval 90 days)
+            select source, days_behind, floor(a_day * days_behind * staged_rows / sum(staged_rows) over ())::bigint
+            from marts.source_tables, pace where table_name = 'consents' and days_behind is not null""").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return []
+
+
 def catalogue(con):
     """{audience: the channels it was made for, as "email, sms"}, also of empty ones; {} without an audience_summary."""
     try:
@@ -176,8 +237,8 @@ def read_phones(con):
     Returns the number of phones that stay unusable for want of that library.
     """
     con.execute("create temp table phone_book (raw varchar, region varchar, e164 varchar)")
-    unread = con.execute("select distinct phone, upper(country) from marts.customers "
-                         f"where phone <> '' and {plain_e164('phone')} is null").fetchall()
+    unread = con.execute(f"select distinct phone, upper(country), coalesce({code('country', 'country')}, country) "
+                         f"from marts.customers where phone <> '' and {plain_e164('phone')} is null").fetchall()
     if not unread:
         return 0
     try:
@@ -185,9 +246,9 @@ def read_phones(con):
     except ImportError:
         return len(unread)
     book = []
-    for raw, region in unread:
+    for raw, region, country in unread:
         try:
-            number = phonenumbers.parse(raw, region)
+            number = phonenumbers.parse(raw, country)
         except phonenumbers.NumberParseException:
             continue
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
@@ -302,10 +363,15 @@ def block(con, channel, gmail):
 
 # ---- the one statement per file ----
 
-def shown(kind, sql):
-    """A value that is no text, as text. Marts keep money with four decimals; people write two: 12.3400 is 12.34, but
-    12.3456 stays what it is.
+def shown(kind, sql, form):
+    """A value that is no text, as people write it. form: of dates and times.
+
+    Marts keep money with four decimals; people write two: 12.3400 is 12.34, but 12.3456 stays what it is.
     """
+    if re.fullmatch(TIMED, kind):
+        return f"strftime({sql}, {literal(form)})"
+    if kind in ("DOUBLE", "FLOAT"):
+        return plain_decimal(sql if kind == "DOUBLE" else f"({sql})::varchar::double")
     decimal = re.fullmatch(r"DECIMAL\((\d+),([3-9]|\d\d)\)", kind)
     if not decimal:
         return f"({sql})::varchar"
@@ -313,36 +379,60 @@ def shown(kind, sql):
     return f"if({sql} = {short}, {short}::varchar, ({sql})::varchar)"
 
 
+def plain_decimal(sql):
+    """A double as text: its 15 true digits (0.1 + 0.2 is 0.3), and zeros instead of an exponent."""
+    text, long = f"format('{{:.15g}}', {sql} + 0)", f"format('{{:.14e}}', {sql})"  # -0.0 + 0 is 0
+    digits, power = f"regexp_replace({long}, '[-.]|e.*', '', 'g')", f"split_part({long}, 'e', 2)::int"
+    return (f"if(contains({text}, 'e'), if({sql} < 0, '-', '') || if({power} > 0, {digits} || "
+            f"repeat('0', {power} - 14), '0.' || repeat('0', -{power} - 1) || rtrim({digits}, '0')), {text})")
+
+
 def _column_sql(delivery, column, known, safe):
     """How a column is made: (value over `judged`, {refused rule: condition on VALUE}, what is written of VALUE)."""
-    spec, field = delivery.spec, column.field
+    field = column.field
     if field is None:
-        return "null::varchar" if column.constant is None else literal(column.constant), {}, "VALUE"
+        return _constant_sql(delivery, column), {}, "VALUE"
     if field not in known:
         raise Problem(USAGE, f"deliveries.{delivery.name}.fields: there is no column '{field}' in customers or "
-                             "customer_campaign_facts")
+                             f"customer_campaign_facts{alike(field, known)}")
     kind, sql = known[field][0], field if field in ADDRESS else f"f_{field}"
     owner = {"email": "email", "phone": "sms"}.get(field)
     if owner and field not in CHANNELS[delivery.channel]:
         # A phone beside an e-mail address is another way to reach the person: only with that channel's consent.
         sql = f"if(can_{owner} and rank_{owner} = 0, {field}, null)"
+    if re.fullmatch(r"ENUM\(.*\)|UUID", kind):
+        kind, sql = "VARCHAR", f"({sql})::varchar"
+    rules, as_text = {}, delivery.hashes(column) or delivery.kinds(field)
     if kind != "VARCHAR":
-        if not re.fullmatch(f"{NUMBER}|{TIMED}|BOOLEAN", kind):
-            raise Problem(USAGE, f"deliveries.{delivery.name}.fields: '{field}' is {kind}, which no file can hold")
-        if re.fullmatch(f"{TIMED}|DOUBLE|FLOAT", kind):
-            sql = f"if(isfinite({sql}), {sql}, null)"
-        if re.fullmatch(TIMED, kind) and spec["format"] == "csv":
-            sql = f"strftime({sql}, {literal(delivery.time_format(kind))})"
-        as_text = spec["format"] == "csv" and not delivery.payload
-        return shown(kind, sql) if as_text else sql, {}, "VALUE"
-    normaliser, rules, written = spec.get("normalise", {}).get(field, "text"), {}, "VALUE"
-    sql = f"ltrim({sql}, '+')" if (field, normaliser) == ("phone", "digits") else normalised(normaliser, sql)
+        sql = _other_sql(delivery, field, kind, sql, as_text=as_text)
+    if kind == "VARCHAR" or as_text:
+        sql, rules, written = _text_sql(delivery, column, sql, safe)
+    else:
+        written = "VALUE"
+    if delivery.required(column):
+        rules["missing"] = "VALUE is null"
+    if field == delivery.merging():
+        rules["shared_phone"] = "VALUE is not null and phone in (from shared_phones)"
+    return sql, rules, written
+
+
+def _text_sql(delivery, column, raw, safe):
+    """Of a text: the same as _column_sql."""
+    spec, field, kinds, sql = delivery.spec, column.field, delivery.kinds(column.field), raw
+    rules, written = {}, "VALUE"
+    if field == "phone":
+        sql = f"ltrim({raw}, '+')" if kinds == ["digits"] else raw
+    else:
+        for name in kinds or ["text"]:
+            sql = normalised(name, sql, "f_country")
+    if kinds[:1] == ["country"]:
+        rules["not_a_country"] = f"VALUE is null and trim({raw}) <> ''"
     if delivery.hashes(column):
-        rules = {} if field in ADDRESS else {"already_hashed": is_hash("VALUE")}
-        plain = not delivery.salt and normaliser == "text" and field in ("email", "phone")
+        rules |= {} if field in ADDRESS else {"already_hashed": is_hash("VALUE")}
+        plain = not delivery.salt and not kinds and field in ("email", "phone")
         written = f"{field}_sha256" if plain else "sha256(getvariable('salt') || VALUE)"
     elif field != "phone":
-        rules = {rule: breaks(rule, "VALUE") for rule in delivery.refused(column)}
+        rules |= {rule: breaks(rule, "VALUE") for rule in delivery.refused(column)}
         if safe and field not in ADDRESS and not column.identifier and rules.pop("formula", None):
             written = f"if({breaks('formula', 'VALUE')}, '''' || VALUE, VALUE)"
         if "text_bytes" in spec:
@@ -353,6 +443,27 @@ def _column_sql(delivery, column, known, safe):
     return sql, rules, written
 
 
+def _constant_sql(delivery, column):
+    """A column with one value; JSON within a payload is no text there."""
+    value = column.constant
+    nested = bool(value and delivery.payload and not column.identifier and value[0] in "[{")
+    return "null::varchar" if value is None else literal(value) + "::json" * nested
+
+
+def _other_sql(delivery, field, kind, sql, *, as_text):
+    """A value that is no text in the marts, as the file takes it: typed where the format has types that say it all."""
+    if not re.fullmatch(f"{NUMBER}|{TIMED}|BOOLEAN", kind):
+        raise Problem(USAGE, f"deliveries.{delivery.name}.fields: '{field}' is {kind}, which no file can hold")
+    if re.fullmatch(f"{TIMED}|DOUBLE|FLOAT", kind):
+        sql = f"if(isfinite({sql}), {sql}, null)"
+    text, timed = shown(kind, sql, delivery.time_form(kind, field)), re.fullmatch(TIMED, kind)
+    if as_text or (delivery.spec["format"] == "csv" and not delivery.payload):
+        return text
+    if delivery.payload and re.fullmatch(r"DECIMAL\(.*|DOUBLE|FLOAT", kind):
+        return f"({text})::json"  # a number, but as people write it
+    return text if timed and delivery.spec["format"] != "parquet" else sql
+
+
 def main_statement(delivery, audience, known, blocks, safe):
     """The one SELECT of a file: every member of the audience with the reason that keeps it out (null: written),
     c0 … cn as written, and `withheld`, the "n:rule" of values the destination does not take. No row is lost: the
@@ -360,7 +471,9 @@ def main_statement(delivery, audience, known, blocks, safe):
     addresses beside it.
     """
     channel, columns = delivery.channel, [_column_sql(delivery, column, known, safe) for column in delivery.columns]
-    fields = sorted({column.field for column in delivery.columns if column.field and column.field not in ADDRESS})
+    fields = {column.field for column in delivery.columns if column.field and column.field not in ADDRESS}
+    placed = any({"zip", "state"} & {*delivery.kinds(field)} for field in fields)
+    fields = sorted(fields | ({"country"} if placed else set()))
     raw = "".join(f", {in_utc(*known[field])} as f_{field}" for field in fields)
     more = "".join(f" left join {table} {alias} on {alias}.person_id = m.person_id"
                    for alias, table in (("c", f"contact_{channel}"), ("f", "marts.customer_campaign_facts"))
@@ -379,6 +492,7 @@ def main_statement(delivery, audience, known, blocks, safe):
         written.append(f"if(b{i} is null, {form}, null) as c{i}".replace("VALUE", f"v{i}") if rules else
                        f"{form} as c{i}".replace("VALUE", f"v{i}"))
     ids = [i for i, column in enumerate(delivery.columns) if column.identifier]
+    lacking = "".join(f" or c{i} is null" for i, (_, rules, _) in enumerate(columns) if "missing" in rules)
 
     def each(form, numbers=None):
         return ", ".join(form.replace("#", str(i)) for i in (range(len(columns)) if numbers is None else numbers))
@@ -405,7 +519,7 @@ def main_statement(delivery, audience, known, blocks, safe):
                     then 'no_identifier'
                 when rank > 0 then {BLOCKS}[rank]
                 when held_out then 'held_out'
-                when coalesce({each('c#', ids)}) is null then 'quarantined' end as reason,
+                when coalesce({each('c#', ids)}) is null{lacking} then 'quarantined' end as reason,
             {each('c#')}, case when coalesce({marks}) is not null then concat_ws(' ', {marks}) end as withheld
         from shaped"""
 
@@ -434,13 +548,16 @@ def settle(con, delivery):
 
 # ---- what files hold ----
 
+STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
+
 def _wrapped(delivery, columns, identifiers, now):
-    """columns [(header, expression)], or for a payload destination: identifiers, UPDATED_AT and the rest as JSON."""
+    """columns [(header, expression)], or for a payload destination: identifiers, when, and the rest as JSON."""
     if not delivery.payload:
         return columns
     rest = ", ".join(f"{literal(header)}: {sql}" for header, sql in columns if header not in identifiers)
-    return [(header, sql) for header, sql in columns if header in identifiers] + [
-        (delivery.payload["updated_at"], literal(now.strftime("%Y-%m-%dT%H:%M:%SZ"))),
+    stamp = [(delivery.payload["updated_at"], literal(now.strftime(STAMP)))] if "updated_at" in delivery.payload else []
+    return [(header, sql) for header, sql in columns if header in identifiers] + stamp + [
         (delivery.payload["column"], f"to_json({{{rest}}})::varchar")]
 
 
@@ -453,14 +570,16 @@ def file_columns(delivery, audience, now, removed=False):
     return _wrapped(delivery, columns + flag, ids, now)
 
 
-def snapshot_columns(identifiers, columns, updated_at):
+def snapshot_columns(identifiers, columns, updated_at, merging=()):
     """digest, i0 … of a row as written. identifiers: headers; columns: [(header, expression)]; updated_at: the header
-    the digest skips, or None. As JSON no two rows read the same, nor null and empty; a UUID is 16 bytes in Parquet too.
+    the digest skips, or None; merging: {name: header} of what is kept beside. As JSON no two rows read the same, nor
+    null and empty; a UUID is 16 bytes in Parquet too.
     """
     by_header = dict(columns)
     values = ", ".join(f"({sql})::varchar" for header, sql in columns if header != updated_at)
     return (f"md5(json_array({values})::varchar)::uuid as digest, "
-            + ", ".join(f"{by_header[header]} as i{n}" for n, header in enumerate(identifiers)))
+            + ", ".join([f"{by_header[header]} as i{n}" for n, header in enumerate(identifiers)]
+                        + [f"{by_header[header]} as {name}" for name, header in dict(merging).items()]))
 
 
 def key(ids):
@@ -478,37 +597,72 @@ def given_identifiers(con, snapshots):
     return {int(name[1:]): f"select {name} as c from {table}" for name in found if re.fullmatch("i[0-9]+", name)}
 
 
+def share_phones(con, snapshots):
+    """Create `shared_phones`: phones that more than one e-mail address has, among all customers and in what was
+    written with a phone by the acknowledged snapshots at these paths.
+    """
+    kept = f"union all by name from read_parquet([{', '.join(map(literal, snapshots))}], union_by_name = true)"
+    held = f"""union all select phone, email from (
+        select null::varchar as phone, null::varchar as email where false {kept})""" if snapshots else ""
+    con.execute(f"""create or replace temp table shared_phones as select phone from (
+            select {ADDRESS['phone']} as phone, {ADDRESS['email']} as email from {PERSON} {held})
+        where phone is not null and email is not null group by phone having count(distinct email) > 1""")
+
+
 def suppress_statement(delivery, known, given, now):
     """The SELECT of suppress.csv: each listed address of the channel, once, as the destination identifies people.
 
     given: of `given_identifiers`. An erased person has no address any more; only a destination that was given it
-    before is told it, so that the erasure reaches it too.
+    before is told it, so that the erasure reaches it too. What the importer needs beside an address is its owner's.
     """
-    columns, selects = delivery.suppress_columns(), []
+    columns, selects, owners = delivery.suppress_columns(), [], ""
     ids = [column for column in columns if column.identifier]
+    beside = [column for column in columns if column.field and not column.identifier]
     for n, column in enumerate(ids):
         value, rules, written = _column_sql(delivery, column, known, False)
-        rules.pop("formula", None)  # -dash@example.com has to reach the destination, too
+        for rule in ("formula", "shared_phone"):  # -dash@example.com has to reach the destination, too
+            rules.pop(rule, None)
         bad = " or ".join(["v is null", *(f"coalesce({rule}, false)" for rule in rules.values())])
         address = {"email": normalised("email", "address"), "phone": plain_e164("address")}.get(column.field, "address")
         place = ", ".join("c" if i == n else "null" for i in range(len(ids)))
-        selects.append(f"""select {place}, reason from (
-            select if({bad}, null, {written}) as c, reason from (select *, {value} as v from (
+        selects.append(f"""select {place}, reason, suppressed_at from (
+            select if({bad}, null, {written}) as c, reason, suppressed_at from (select *, {value} as v from (
                 select {address} as {column.field}, sha256({column.field}) as {column.field}_sha256,
-                    false as plain_email, reason from listed where address_type = '{TYPES[column.field]}')))
+                    false as plain_email, reason, suppressed_at from listed
+                where address_type = '{TYPES[column.field]}')))
             where c is not null""".replace("VALUE", "v"))
         if n in given:
-            plus = "'+' || " if delivery.spec.get("normalise", {}).get(column.field) == "digits" else ""
-            selects.append(f"""select {place}, 'erased' from ({given[n]})
+            plus = "'+' || " if delivery.kinds(column.field) == ["digits"] else ""
+            selects.append(f"""select {place}, 'erased', null from ({given[n]})
                 where {'c' if delivery.hashes(column) else f"sha256({plus}c)"} in (
                     select lower(address_sha256) from listed
                     where address is null and address_type = '{TYPES[column.field]}')""")
-    special = {"{reason}": "min(reason)", None: "null::varchar"}
-    listed = [(column.header, f"i{ids.index(column)}" if column.identifier else
-               special.get(column.constant) or literal(column.constant)) for column in columns]
+        if beside:
+            facts = {column: _column_sql(delivery, column, known, False) for column in beside}
+            fields = ", ".join(f"{known[column.field][1]} as f_{column.field}" for column in beside)
+            shaped = ", ".join(f"min({form.replace('VALUE', sql)}) as b{i}"
+                               for i, (sql, _, form) in enumerate(facts.values()))
+            owners += f""" left join (select {written.replace('VALUE', 'v')} as c, {shaped} from (
+                select *, {value} as v from (select *, sha256({column.field}) as {column.field}_sha256 from (
+                    select {ADDRESS[column.field]} as {column.field}, {fields} from {PERSON})))
+                group by all) o{n} on o{n}.c = i{n}"""
+    special = {"{reason}": "min(reason)", "{suppressed_at}":
+               # a no without a time is a no whenever it was said
+               f"strftime(coalesce(max(suppressed_at), {literal(now.strftime('%Y-%m-%d %H:%M:%S'))}::timestamp), "
+               f"{literal(delivery.time_form('TIMESTAMP', None))})"}
+
+    def shape(column):
+        if column.identifier:
+            return f"i{ids.index(column)}"
+        if column.field:
+            return f"min(coalesce({', '.join(f'o{n}.b{beside.index(column)}' for n in range(len(ids)))}))"
+        return special.get(column.constant) or _constant_sql(delivery, column)
+
+    listed = [(column.header, shape(column)) for column in columns]
     names = ", ".join(f"i{n}" for n in range(len(ids)))
     shown = _wrapped(delivery, listed, [column.header for column in ids], now)
-    return f"""with listed as (select * from marts.suppression_list
-                               where channel = '{delivery.channel}' or channel is null),
-            addresses({names}, reason) as ({' union all '.join(selects)})
-        select {', '.join(f'{sql} as {quoted(header)}' for header, sql in shown)} from addresses group by {names}"""
+    return f"""with listed as (select * replace ({in_utc('TIMESTAMP', 'suppressed_at')} as suppressed_at)
+                               from marts.suppression_list where channel = '{delivery.channel}' or channel is null),
+            addresses({names}, reason, suppressed_at) as ({' union all '.join(selects)})
+        select {', '.join(f'{sql} as {quoted(header)}' for header, sql in shown)} from addresses{owners}
+        group by {names}"""

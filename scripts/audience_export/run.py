@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from . import files, rows
-from .config import BUSY, CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem
+from .config import BUSY, CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem, check_names
 
 STEPS = {  # the waterfall: what is left after each step, and the reasons that end there
     "has_identifier": ["no_identifier"], "not_suppressed": ["erased", "complaint", "hard_bounce", "unsubscribed"],
     "consented": ["no_consent"], "not_held_out": ["held_out"], "acceptable": ["duplicate", "quarantined"],
     "not_over_cap": ["over_cap"]}
+FEW = 5  # events that may be missing by chance: none of five expected is less than 1 in 100
 REASONS = ["erased", *(reason for reasons in STEPS.values() for reason in reasons if reason != "erased")]
 
 
@@ -52,9 +53,10 @@ class Run:
         twice = [audience for audience, members, people in counts if members > people]
         if twice:
             raise Problem(CONTRACT, f"audience_members has a person twice in {', '.join(twice)}; rebuild the marts")
-        self.catalogue = rows.catalogue(con)
+        self.catalogue, self.consent_ages = rows.catalogue(con), rows.consent_ages(con)
         self.as_of = con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0]
         rows.set_time_zone(con)
+        rows.read_codes(con)
         unread = rows.read_phones(con)
         if unread:
             self.notes.append(f"{unread} phones are not in international form; install phonenumbers to have them read")
@@ -90,23 +92,32 @@ class Run:
     def delivery(self, delivery, folder, progress):
         """Write all files of one delivery into folder. Returns its record for the manifest."""
         folder.mkdir()
+        check_names(delivery, self.fields)
         con, spec, fields = self.con, delivery.spec, {column.field for column in delivery.columns}
         beside = [channel for channel, field in (("email", "email"), ("sms", "phone"))
                   if field in fields and field not in CHANNELS[delivery.channel]]
-        gmail = spec.get("normalise", {}).get("email") == "gmail"
+        gmail = delivery.kinds("email") == ["gmail"]
         blocks = {channel: rows.block(con, channel, gmail) for channel in dict.fromkeys([delivery.channel, *beside])}
         if "hash" in spec:
             rows.self_test(con)
             con.execute(f"set variable salt = {rows.literal(delivery.salt)}")
+        together = spec.get("together", [])
+        lacking = [field for field in together if field not in fields]
+        if lacking and len(lacking) < len(together):
+            self.notes.append(f"{delivery.name}: {delivery.destination} compares {', '.join(together)} together or not "
+                              f"at all, and {', '.join(lacking)} is not among the fields")
         record = {"destination": delivery.destination, "channel": delivery.channel, "mode": delivery.mode,
                   "format": spec["format"], "separator": spec.get("separator", ","),
                   "updated_at": delivery.payload.get("updated_at"), "attest": delivery.given.get("attest"),
                   "audiences": {}}
-        for audience in self.audiences(delivery):
+        audiences = self.audiences(delivery)
+        held = [path for path in (self.state.snapshot(delivery.name, audience) for audience in audiences) if path]
+        if delivery.merging():
+            rows.share_phones(con, held)
+        for audience in audiences:
             progress(f"{delivery.name}/{audience}")
             record["audiences"][audience] = self.audience(delivery, audience, blocks, folder)
-        held = [self.state.snapshot(delivery.name, audience) for audience in record["audiences"]]
-        given = rows.given_identifiers(con, [path for path in held if path])
+        given = rows.given_identifiers(con, held)
         con.execute("create or replace temp table suppress as "
                     + rows.suppress_statement(delivery, self.fields, given, self.now))
         columns = [(row[0], rows.quoted(row[0])) for row in con.execute("describe suppress").fetchall()]
@@ -129,7 +140,9 @@ class Run:
         rows.settle(con, delivery)
         columns = rows.file_columns(delivery, audience, self.now)
         record = {"fingerprint": delivery.fingerprint(self.safe), "files": [],
-                  "identifiers": [column.header for column in delivery.columns if column.identifier]}
+                  "identifiers": [column.header for column in delivery.columns if column.identifier],
+                  "merging": {column.field: column.header for column in reversed(delivery.columns)
+                              if delivery.merging() and column.field in ("phone", "email")}}
         sources = [("written", audience, "file_rows where reason is null", columns, "audience")]
         if delivery.mode == "delta":
             found, added, changed = self.compare(delivery, audience, record, columns)
@@ -167,15 +180,17 @@ class Run:
     def compare(self, delivery, audience, record, columns):
         """Compare with what was acknowledged. Returns (the baseline's record, sources of the added and the changed).
 
-        Those who left are in the table `gone`. Without an acknowledged delivery of the same mapping everybody is
-        added and nobody is gone.
+        What is to be removed is in the table `gone`: of people who left or are known by something else now, each
+        identifier that nobody in the file has any more, in a row of its own, since a row of several would also remove
+        whoever shares one of them. Without an acknowledged delivery of the same mapping everybody is added and nobody
+        is gone.
         """
         con, ack = self.con, self.state.acknowledged(delivery.name, audience)
         same = bool(ack) and ack["audiences"][audience]["fingerprint"] == record["fingerprint"]
         if ack and not same:
             self.notes.append(f"{delivery.name}/{audience}: the mapping or the salt changed, so everybody counts as "
                               "added and removals are withheld: replace the list there, then ack this run")
-        if ack and delivery.payload and datetime.fromisoformat(ack["created_at"]).replace(
+        if ack and "updated_at" in delivery.payload and datetime.fromisoformat(ack["created_at"]).replace(
                 microsecond=0) >= self.now.replace(microsecond=0):
             raise Problem(UNEXPECTED, f"{delivery.name}: {delivery.payload['updated_at']} must increase, but the clock "
                                       "is behind the last delivery")
@@ -183,7 +198,8 @@ class Run:
         written = f"select rowid as id, {shape} from file_rows where reason is null"
         if not same:
             con.execute(f"create or replace temp table gone as {written} limit 0")
-            return {"baseline": None, "baseline_people": 0}, "file_rows where reason is null", "file_rows where false"
+            return ({"baseline": None, "baseline_people": 0, "leaving": 0}, "file_rows where reason is null",
+                    "file_rows where false")
         # Most rows are as they were, which their digests alone tell. Keys are needed only for the few that are not.
         held = f"read_parquet({rows.literal(self.state.snapshot(delivery.name, audience))})"
         headers = dict(columns)
@@ -195,8 +211,15 @@ class Run:
         con.execute(f"create or replace temp table fresh as select id from now_digests anti join {held} using (digest)")
         con.execute(f"""create or replace temp table changes as select f.*, stale.key is null as is_new
             from (select *, {key} as key from file_rows where rowid in (from fresh)) f left join stale using (key)""")
-        con.execute("create or replace temp table gone as from stale anti join changes using (key)")
-        return ({"baseline": ack["run"], "baseline_people": con.execute(f"select count(*) from {held}").fetchone()[0]},
+        count = len(record["identifiers"])
+        places = [", ".join(f"{f'stale.i{n}' if n == i else 'null'} as i{n}" for n in range(count)) for i in range(count)]
+        con.execute("create or replace temp table gone as " + " union ".join(
+            f"select {places[i]} from stale anti join (select {headers[header]} as now_held from file_rows "
+            f"where reason is null) on now_held = stale.i{i} where stale.i{i} is not null"
+            for i, header in enumerate(record["identifiers"])))
+        found = con.execute(f"select (select count(*) from {held}), "
+                            "(select count(*) from stale anti join changes using (key))").fetchone()
+        return ({"baseline": ack["run"], "baseline_people": found[0], "leaving": found[1]},
                 "changes where is_new", "changes where not is_new")
 
     def guard(self, delivery, record):
@@ -210,6 +233,11 @@ class Run:
         ended = datetime.combine(self.as_of + timedelta(days=1), datetime.min.time(), UTC)
         age = (self.now - ended).total_seconds() / 3600
         over("source_age_hours", age, f": the marts are as of {self.as_of}, which ended {age:.0f} hours ago")
+        for source, days, expected in self.consent_ages:
+            if expected >= FEW:
+                over("consent_age_days", days, f": the newest consent of '{source}' is {days} days older than the marts, "
+                                               f"where about {expected} more were to be expected; who said no since "
+                                               "then is not known")
         listed, now_listed = before.get("suppression_list", 0), record["suppression_list"]
         over("suppression_shrank", (listed - now_listed) / max(listed, 1),
              f": the suppression list shrank from {listed} to {now_listed}")
@@ -222,7 +250,7 @@ class Run:
             if was:
                 over("shrank", (was - people) / was, f"/{name}: shrank from {was} to {people} people")
                 over("grew", (people - was) / was, f"/{name}: grew from {was} to {people} people")
-            removed, base = audience["changes"].get("removed", 0), audience.get("baseline_people", 0)
+            removed, base = audience.get("leaving", 0), audience.get("baseline_people", 0)
             over("removed", removed / max(base, 1), f"/{name}: {removed} of {base} people would be removed")
             count, members = audience["quarantined"], audience["waterfall"]["in_audience"]
             over("quarantined", count / max(members, 1),

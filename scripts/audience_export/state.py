@@ -94,21 +94,24 @@ class State:
         for file in node["files"]:
             columns = [(header, rows.quoted(header)) for header in file["columns"]]
             table = files.reader(folder / file["path"], record["format"], record["separator"], file["columns"])
-            shape = rows.snapshot_columns(node["identifiers"], columns, record["updated_at"])
+            merging = {} if file["change"] == "removed" else node.get("merging", {})
+            shape = rows.snapshot_columns(node["identifiers"], columns, record["updated_at"], merging)
             parts.setdefault(file["change"], []).append(f"select {shape} from {table}")
         held = [select for change, selects in parts.items() if change != "removed" for select in selects]
         if node.get("baseline"):
-            latest = self.acknowledged(name, audience)["run"]
-            if latest != node["baseline"]:
+            latest, snapshot = self.acknowledged(name, audience), self.snapshot(name, audience)
+            if not latest or not snapshot.exists():
+                raise Problem(USAGE, f"{name}/{audience}: {folder.name} holds the changes since {node['baseline']}, of "
+                                     f"which {self.folder} has no record any more; run again: everybody is added then")
+            if latest["run"] != node["baseline"]:
                 raise Problem(USAGE, f"{name}/{audience}: {folder.name} holds the changes since {node['baseline']}, "
-                                     f"but {latest} was acknowledged since")
+                                     f"but {latest['run']} was acknowledged since")
             key = rows.key(f"i{n}" for n in range(len(node["identifiers"])))
             touched = " union all ".join(f"select {key} as key from ({part})"
                                          for part in parts["changed"] + parts["removed"])
-            before = f"select *, {key} as key from {rows.literal(self.snapshot(name, audience))}"
+            before = f"select *, {key} as key from {rows.literal(snapshot)}"
             held.append(f"select * exclude key from ({before}) anti join ({touched}) using (key)")
-        return " union all ".join(held)
-
+        return " union all by name ".join(held)  # snapshots of former versions kept less
 
 
 def locked(file):

@@ -61,8 +61,8 @@ class Databases:
     def of(self, table):
         return [origin for origin in self.origins if origin.source in (table.source, table.folder)]
 
-    def tables(self, table, origin):
-        """What the database has of a declared table, ready to `look` and `load`; raises Unreadable."""
+    def tables(self, table, origin, siblings):
+        """What the database has of a declared table, ready to `look` and `load`; raises Unreadable. `siblings` are all of its source."""
         database = self.open(origin.database)
         names = database.names(origin.schema)
         matches = defaultdict(list)
@@ -71,7 +71,8 @@ class Databases:
         found = matches["whole"] or matches["part"]
         if len(matches["whole"]) > 1:
             raise Unreadable(f"two tables for one: {' and '.join(found)}")
-        if not found and table.is_required:
+        dialects = {other.dialect for other in siblings if any(holds(other, Path(name))[0] for name in names)} - {None}
+        if not found and table.is_required and (not dialects or table.dialect in {None, *dialects}):
             raise Unreadable(f"source '{table.source}' needs a table {table.base}; it is not there{names_said(names, table.base)}")
         return [database.table(self.query, table, origin, name) for name in sorted(found)]
 

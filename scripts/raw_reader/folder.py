@@ -75,16 +75,36 @@ def locate(folder, tables, wanted, copied):
                 if named and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", instance):
                     text = f"{where}/: an instance becomes part of ids; letters, digits, - and _ are what its name may have"
                     faults.append((own[0].identifier, text))
+                dialects, wrong = dialects_of(found, own, where)
+                faults += [(own[0].identifier, wrong)] if wrong else []
                 for table in own:
                     if table.identifier in found:
                         place, wrong = choose(found[table.identifier], instance)
                         places[table.identifier] += [place] if place else []
                         faults += [(table.identifier, wrong)] if wrong else []
-                    elif table.is_required:
+                    elif table.is_required and (not table.dialect or table.dialect in dialects):
                         text = f"source '{source}' needs {where / table.base} as {READABLE}, or as a folder of parts"
                         text += f" or parts like {table.base}_2026-10.csv; it is not there{lying_in(where, table.base)}"
                         faults.append((table.identifier, text))
     return places, faults
+
+
+def dialects_of(found, tables, where):
+    """({dialect of a system: a file of it} in a folder, what is wrong): of a system with several there is one."""
+    there, needed = {}, {}
+    for table in tables:
+        if table.dialect and table.identifier in found:
+            one = found[table.identifier]
+            there.setdefault(table.dialect, (one.wholes + one.parts)[0])
+        if table.dialect and table.is_required:
+            needed.setdefault(table.dialect, []).append(table.base)
+    if len(there) > 1:
+        (kind, path), (other_kind, other) = list(there.items())[:2]
+        return there, f"{path} is of the {kind}, {other} of the {other_kind}: they hold the same twice; keep one of the two"
+    if needed and not there:
+        options = " or ".join(f"{' and '.join(bases)} ({kind})" for kind, bases in needed.items())
+        return there, f"source '{tables[0].source}' needs {options} in {where} as {READABLE}; none is there{lying_in(where)}"
+    return there, None
 
 
 def entries(folder):

@@ -10,7 +10,7 @@ import duckdb
 from .databases import Databases
 from .folder import locate
 from .formats import CsvFile, JsonFile, Lacking, ParquetFiles, Typed
-from .tables import Table, as_text, identifier, listed, literal
+from .tables import Table, as_raw, as_text, identifier, json_path, listed, literal, trimmed
 from .text import Unreadable
 
 MARK = "Made anew by every build of customer_lifecycle; whatever else is put here is lost."
@@ -56,6 +56,7 @@ def read_raw(query, declared, folder, wanted, *, state=None, databases=(), only_
 class Reader:
     def __init__(self, query, tables, folder, wanted, databases):
         self.query, self.tables, self.folder, self.wanted, self.databases = query, tables, folder, wanted, databases
+        self.by_name = {(table.source, table.name): table for table in tables}
         self.result = Result()
 
     def run(self, state, only_look, goes_on):
@@ -65,7 +66,7 @@ class Reader:
             return
         self.make_schema()
         with tempfile.TemporaryDirectory(prefix="raw_reader_") as scratch:
-            for table, files, missing in plans:
+            for table, files, missing in sorted(plans, key=lambda plan: self.depth(plan[0])):
                 self.make(table, files, missing, scratch)
         for table in state[0] if state else ():
             self.make_state(Table(table), Path(state[1]))
@@ -104,7 +105,7 @@ class Reader:
             files = [one for place in places[table.identifier] for one in self.files_of(table, place)]
             for origin in self.databases.of(table) if table.source in copied else ():
                 try:
-                    files += self.databases.tables(table, origin)
+                    files += self.databases.tables(table, origin, [other for other in self.tables if other.source == table.source])
                 except Unreadable as unreadable:
                     self.fault(table.identifier, f"{origin.said}: {unreadable}")
                     broken.add(table.identifier)
@@ -148,13 +149,14 @@ class Reader:
 
     def make(self, table, files, missing, scratch):
         columns = {column.name: column.type for column in table.columns if column.name not in missing}
-        if not files:
+        nested = self.nested(table, columns, {one.instance for one in files})
+        if not (files or nested):
             nulls = ", ".join(f"cast(null as {kind}) as {identifier(name)}" for name, kind in {**columns, "instance": "varchar"}.items())
             self.query(f"create view {table.relation} as select {nulls} where false")
             return
-        if all(isinstance(one, ParquetFiles) for one in files):
+        if not nested and all(isinstance(one, ParquetFiles) for one in files):
             self.query(f"create view {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
-        elif all(isinstance(one, Typed) for one in files):
+        elif not nested and all(isinstance(one, Typed) for one in files):
             self.query(f"create table {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
         else:  # text files: everything is text
             texts = ", ".join(f"{identifier(name)} varchar" for name in [*columns, "instance"])
@@ -164,12 +166,61 @@ class Reader:
                     self.query(f"insert into {table.relation} {one.rows(columns, as_text)}")
         loaded = [part for one in files for part in self.load(one, columns, scratch)]
         self.result.files[table.identifier] = [part.path for part in loaded]
+        if nested:
+            self.load_nested(table, nested)
         self.judge(table, loaded)
         for part in loaded:
             self.record(table, part)
         self.find_repeated(table, loaded)
         if table.is_never_empty and not self.query(f"select 1 from {table.relation} limit 1"):
             self.fault(table.identifier, f"{loaded[0].path}: the file has no rows; was its export interrupted?", "rows")
+
+    # --- rows within rows -------------------------------------------------------------------------------
+
+    def parent(self, table):
+        return self.by_name.get((table.source, table.nested_in[0]))
+
+    def depth(self, table):
+        parent = self.parent(table)
+        return 1 + self.depth(parent) if parent else 0
+
+    def nested(self, table, columns, with_files):
+        """SQL of the rows that another table holds as lists in its rows, but for instances that have files of their own; or none."""
+        parent = self.parent(table)
+        if not parent or parent.identifier not in self.result.files:
+            return None
+        kinds = {name: kind for name, kind, *_ in self.query(f"describe {parent.relation}")}
+        column = identifier(table.nested_in[1])
+        is_text = kinds[table.nested_in[1]] == "VARCHAR"
+        json = column if is_text else f"to_json({column})"
+        has_file = "coalesce(instance, '') in " + listed(name or "" for name in with_files).replace("[", "(").replace("]", ")")
+        rows = f"(from {parent.relation} where {column} is not null{f' and not {has_file}' if with_files else ''})"
+        is_list = f"case when json_valid({json}) then json_type({json}) end = 'ARRAY'"
+        ((lists, others),) = self.query(f"select count(*) filter (where {is_list}), count(*) filter (where not coalesce({is_list}, false)) from {rows}")
+        if others:
+            text = f"{self.result.files[parent.identifier][0]}: {others:,} values of '{table.nested_in[1]}' are no JSON lists; export them as JSON"
+            self.fault(table.identifier, text)
+        values = []
+        for declared in table.columns:
+            if declared.name not in columns:
+                continue
+            paths = [[name] for name in declared.spellings] + declared.paths
+            value = f"coalesce({', '.join(f'json_extract_string(element, {literal(json_path(path))})' for path in paths)})"
+            if declared.outer:
+                value = f"cast({as_raw(identifier(declared.outer), kinds[declared.outer])} as varchar)"
+            values.append("cast(position as varchar)" if declared.is_position else trimmed(value))
+        elements = f"json_extract({json}, '$[*]')"
+        unnested = f"select *, unnest({elements}) as element, generate_subscripts({elements}, 1) as position from {rows} where {is_list}"
+        counts = f"select instance, sum(json_array_length({json})) as records from {rows} where {is_list} group by instance"
+        return (f"select {', '.join(values)}, instance from ({unnested})", counts) if lists else None
+
+    def load_nested(self, table, nested):
+        """Insert them, and say where they are from."""
+        rows, counts = nested
+        self.query(f"insert into {table.relation} {rows}")
+        self.result.files[table.identifier] += self.result.files[self.parent(table).identifier]
+        place = f"{literal(table.source)}, {literal(table.name)}, instance, {literal('.'.join(table.nested_in))}"
+        self.query(f"insert into raw_import.files select {place}, records, 0 from ({counts})")
 
     def load(self, files, columns, scratch):
         try:

@@ -32,13 +32,16 @@ class Column:
     is_required: bool
     spellings: list[str]  # its name and its aliases
     paths: list[list[str]]  # where it may lie in a nested column: customer.id
+    outer: str | None  # of a table that is nested in rows of another: the column of that row that it is
+    is_position: bool  # or the place in the list
 
     @classmethod
     def of(cls, declared):
         own = meta(declared)
         paths = [path.split(".") for path in as_list(own.get("path"))]
         spellings = [declared["name"], *own.get("aliases", [])]
-        return cls(declared["name"], declared["data_type"], bool(own.get("required")), spellings, paths)
+        position = bool(own.get("position"))
+        return cls(declared["name"], declared["data_type"], bool(own.get("required")), spellings, paths, own.get("outer"), position)
 
 
 class Table:
@@ -53,6 +56,8 @@ class Table:
         self.aliases = as_list(own.get("table_aliases"))
         self.is_required, self.is_never_empty = bool(own.get("required")), bool(own.get("not_empty"))
         self.state_folder = own.get("folder")
+        self.dialect = own.get("dialect")  # of a system with several: its tables are there together, or not at all
+        self.nested_in = own.get("nested_in", "").split(".")  # [table, column]: where its rows are if it has no file
         self.file_name_column = own.get("file_name_column")
         self.relation = f"raw_import.{identifier(self.identifier)}"
         self.known = {spelling.lower() for column in self.columns for spelling in column.spellings}

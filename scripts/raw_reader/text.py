@@ -17,6 +17,7 @@ CHUNK = 1 << 22
 HEAD = 1 << 18
 LONGEST = 1_900_000  # bytes of a record; DuckDB's own limit is 2,000,000
 BLANKS = " \t\r\n\u00a0\u200b\ufeff"
+OPENING, SPACES = re.compile(rb' *"'), re.compile(rb" *")
 ALL_BUT_QUOTES = bytes(set(range(256)) - set(b'"\r\n'))
 
 # the few bytes that Windows-1252 does not use are what they are in Latin-1
@@ -233,6 +234,7 @@ def records(path, found, head):
     """
     source, again = lines_of(path, found), deque()
     width, delimiter, doubtful_until = len(head.names), head.delimiter.encode(), 0
+    quoted = re.compile(rb'(?:^|(?<=%s)) *"[^"]*+(?:""[^"]*+)*+" *(?=%s|$)' % (re.escape(delimiter), re.escape(delimiter)))
 
     def following():
         return again.popleft() if again else next(source, None)
@@ -241,20 +243,21 @@ def records(path, found, head):
         following()
     while (record := following()) is not None:
         number, line = record
-        if not line.strip(BLANKS.encode()) or not line.decode(errors="replace").strip(BLANKS):
+        if not line.strip():
             continue
         taken, reason = [record], None
-        if b'"' in line:
+        bare = quoted.sub(b"", line) if b'"' in line else line
+        if b'"' in bare:
             columns, reason = walk(taken, following, delimiter, number < doubtful_until)
         else:
-            columns = line.count(delimiter) + 1
+            columns = bare.count(delimiter) + 1
         if reason:
             doubtful_until = max(doubtful_until, taken[-1][0] + 1)
             again.extendleft(reversed(taken[1:]))
             del taken[1:]
         elif columns != width:
             reason = "missing columns" if columns < width else "too many columns"
-        lines = [line for _, line in taken]
+        lines = [line] if len(taken) == 1 else [line for _, line in taken]
         if not reason and sum(map(len, lines)) > LONGEST:
             reason = "longer than 1,900,000 bytes"
         if not reason and not found.is_valid and not is_utf8(b"".join(lines)):
@@ -267,7 +270,7 @@ def walk(taken, following, delimiter, is_doubtful):
     line, at, columns, size = taken[0][1], 0, 0, 0
     while True:
         columns += 1
-        quote = re.compile(rb' *"').match(line, at)
+        quote = OPENING.match(line, at)
         if quote:
             at = quote.end()
             while True:
@@ -282,7 +285,7 @@ def walk(taken, following, delimiter, is_doubtful):
                 elif line[close + 1 : close + 2] == b'"':
                     at = close + 2
                 else:
-                    at = re.compile(rb" *").match(line, close + 1).end()
+                    at = SPACES.match(line, close + 1).end()
                     break
             if at < len(line) and not line.startswith(delimiter, at):
                 return columns, "unquoted value"

@@ -12,7 +12,7 @@ CHANNELS = ("email", "sms", "push", "ads")
 AS_OF = date(2026, 11, 21)
 CUSTOMERS = """person_id varchar, primary_customer_id varchar, email varchar, phone varchar, app_user_id varchar,
     first_name varchar, last_name varchar, country varchar, region varchar, city varchar, language varchar,
-    time_zone varchar, stage varchar, stage_entered_at timestamp, clm_stage varchar, rfm_segment varchar,
+    postal_code varchar, birth_date date, gender varchar, time_zone varchar, stage varchar, stage_entered_at timestamp, clm_stage varchar, rfm_segment varchar,
     rfm_clm_stage varchar, r_score int, f_score int, m_score int, orders_count bigint, first_order_date date,
     last_order_date date, gross_revenue decimal(18,4), net_revenue decimal(18,4), last_activity_date date,
     is_active_30d boolean, recency_days int, is_customer boolean, is_repeat_customer boolean,
@@ -31,7 +31,8 @@ def person(  # noqa: PLR0917
     row = {
         "person_id": person_id, "primary_customer_id": f"c-{person_id}", "email": email, "phone": phone,
         "app_user_id": None, "first_name": "Ann", "last_name": "Lee", "country": "US", "region": "CA",
-        "city": "Oakland", "language": "en", "time_zone": "America/Los_Angeles", "stage": "at_risk",
+        "city": "Oakland", "language": "en", "postal_code": "94612-1234", "birth_date": date(1980, 2, 29),
+        "gender": "female", "time_zone": "America/Los_Angeles", "stage": "at_risk",
         "stage_entered_at": datetime(2026, 10, 1, 8, 30), "clm_stage": "reactivate", "rfm_segment": "champions",
         "rfm_clm_stage": "reward", "r_score": 5, "f_score": 4, "m_score": 3, "orders_count": 7,
         "first_order_date": date(2025, 1, 31), "last_order_date": date(2026, 8, 9), "gross_revenue": "120.5000",
@@ -46,9 +47,11 @@ def suppression(channel, address_type, address=None, reason="unsubscribed", sha=
     return (channel, address_type, address, sha or sha256(address), reason, datetime(2026, 5, 6))
 
 
-def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue=(), facts=(), time_zone=None):
+def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue=(), facts=(), time_zone=None, sources=(),
+          columns=None):
     """Write the marts to path (replaced when there). people: of `person`; audiences: (audience, person_id, ...) extra rows;
-    facts: (person_id, next_product, simple_clv, loyalty_tier_until, first_name) of customer_campaign_facts.
+    facts: (person_id, next_product, simple_clv, loyalty_tier_until, first_name) of customer_campaign_facts; sources: (source,
+    table_name, staged_rows, days_behind) of source_tables; columns: {name: (type, values of the people)} that a project of one's own adds.
     """
     path.unlink(missing_ok=True)
     with duckdb.connect(str(path)) as con:
@@ -66,11 +69,18 @@ def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue
             fill(con, "audience_summary", catalogue)
         if time_zone:
             con.execute(f"create table build_settings as select '{time_zone}' as business_time_zone")
+        if sources:
+            con.execute("create table source_tables (source varchar, table_name varchar, staged_rows bigint, days_behind bigint)")
+            fill(con, "source_tables", sources)
         if facts:
             con.execute("create table customer_campaign_facts (person_id varchar, next_product varchar, "
                         "simple_clv decimal(18,4), loyalty_tier_until date, first_name varchar)")
             fill(con, "customer_campaign_facts", facts)
         fill(con, "customers", [list(p["row"].values()) for p in people])
+        for name, (kind, values) in (columns or {}).items():
+            con.execute(f"alter table customers add column {name} {kind}")
+            for one, value in zip(people, values, strict=True):
+                con.execute(f"update customers set {name} = ?::{kind} where person_id = ?", [value, one["row"]["person_id"]])
         fill(con, "customer_channels", [
             (p["row"]["person_id"], channel, reason is None, "opted_out" if reason == "no_consent" else "opted_in",
              None if reason == "no_consent" else at, reason)

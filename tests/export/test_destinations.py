@@ -172,7 +172,7 @@ def test_folder_of_parquet_marts_gives_the_same_files(shop):
     shop.configure({"csv": {"channel": "email", "audiences": "all", "fields": ["first_name", "stage", "next_product"]}})
     facts = [(person["row"]["person_id"], "Kettle", 1, None, None) for person in shop.people]
     shop.publish(facts=facts, catalogue=[("at_risk", "email"), ("champions", "push"), ("stage_new", "email")],
-                 time_zone="Asia/Tokyo")
+                 time_zone="Asia/Tokyo", sources=[("esp", "consents", 9, 0)])
     shop(code=5)
     marts = shop.folder / "marts"
     marts.mkdir()

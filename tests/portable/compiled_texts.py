@@ -81,7 +81,7 @@ NO_SPARK_BODY = "no_spark_body_of_"
 
 @dataclass
 class Text:
-    """A compiled model or data test; `relation` is the table that a model makes."""
+    """A compiled model or data test; `relation` is the table that a model makes, if it is not part of others' texts."""
 
     unique_id: str
     name: str
@@ -129,7 +129,11 @@ def compile_project(folder):
     dbt("compile", **options)
     manifest = json.loads((warehouse.with_suffix(".target") / "manifest.json").read_text())
     nodes = [*manifest["nodes"].values(), *manifest["sources"].values()]
-    names = {node["relation_name"]: f"{node['schema']}.{node.get('identifier') or node['alias']}" for node in nodes}
+    names = {
+        node["relation_name"]: f"{node['schema']}.{node.get('identifier') or node['alias']}"
+        for node in nodes
+        if node["relation_name"]
+    }
     texts = []
     for node in nodes:
         if node["resource_type"] not in ("model", "test"):
@@ -137,13 +141,13 @@ def compile_project(folder):
         code = node["compiled_code"]
         # a quoted name that is left is one that somebody wrote
         for quoted, name in names.items():
-            code = code.replace(quoted, name) if quoted else code
+            code = code.replace(quoted, name)
         texts.append(
             Text(
                 unique_id=node["unique_id"],
                 name=node["name"],
                 path=node["original_file_path"],
-                relation=names[node["relation_name"]] if node["resource_type"] == "model" else None,
+                relation=names.get(node["relation_name"]) if node["resource_type"] == "model" else None,
                 reads=node["depends_on"]["nodes"],
                 duckdb=chosen(code, "duckdb"),
                 spark=chosen(code, "spark"),

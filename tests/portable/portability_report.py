@@ -99,7 +99,7 @@ def page(compiled):
         for message, texts in sorted(found.items()):
             some = ", ".join(f"`{name}`" for name in sorted(texts)[:3])
             remarks.append(f"- {dialect}, {len(texts)} texts: {message} ({some}{', …' if len(texts) > 3 else ''})")
-    models = sum(bool(text.relation) for text in compiled.texts)
+    models = sum(text.unique_id.startswith("model.") for text in compiled.texts)
     macros = dispatched_macros()
     return PAGE.format(
         models=models,

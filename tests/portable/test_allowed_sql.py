@@ -10,6 +10,8 @@ import calculated
 from allowed_sql import allowed, used
 from compiled_texts import dispatched_macros
 
+# macros that Spark has no body for yet; the texts that call them are excepted from its analysis
+WITHOUT_SPARK_BODY = set()
 REMEDY = "move it to a dispatched macro of macros/engine.sql, or add it to tests/portable/allowed_sql.toml with a reason"
 
 
@@ -94,10 +96,11 @@ def test_declared_types_are_on_the_list(compiled, listed):
 
 
 def test_dispatched_macros_are_few_and_have_a_body_for_both_engines():
-    macros = dispatched_macros()
-    print(f"{len(macros)} dispatched macros: {', '.join(macros)}")
-    assert 10 < len(macros) <= 30
-    assert {name: engines for name, (_, engines) in macros.items() if "default" not in engines and "duckdb" not in engines} == {}
+    bodies = {name: engines for name, (_, engines) in dispatched_macros().items()}
+    print(f"{len(bodies)} dispatched macros: {', '.join(bodies)}")
+    assert 10 < len(bodies) <= 30
+    for engine, excepted in (("duckdb", set()), ("spark", WITHOUT_SPARK_BODY)):
+        assert {name for name, engines in bodies.items() if not engines & {engine, "default"}} == excepted
 
 
 def test_duckdb_calculates_as_python_does(compiled):

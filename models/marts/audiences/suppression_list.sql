@@ -19,58 +19,53 @@ channels as (
     select * from {{ ref('channels') }}
 ),
 
--- every address of an erased person, whichever of them the erasure named
-of_erased_people as (
+block_reasons as (
+    select * from {{ ref('block_reasons') }}
+),
+
+unioned as (
+    select
+        channel,
+        address_type,
+        address,
+        reason,
+        suppressed_at
+    from suppressions
+
+    union all
+
+    -- every address of an erased person, whichever of them the erasure named
     select
         channels.channel,
         addresses.address_type,
         addresses.address,
         'erased' as reason,
-        nullif(min(erased_people.erased_at), cast('0001-01-01' as timestamp)) as suppressed_at
+        nullif(erased_people.erased_at, cast('0001-01-01' as timestamp)) as suppressed_at
     from addresses
     inner join erased_people on addresses.person_id = erased_people.person_id
     cross join channels
-    group by channels.channel, addresses.address_type, addresses.address
-),
-
-suppressed as (
-    select
-        suppressions.channel,
-        suppressions.address_type,
-        suppressions.address,
-        suppressions.reason,
-        suppressions.suppressed_at
-    from suppressions
-    left join of_erased_people
-        on
-            suppressions.channel = of_erased_people.channel
-            and suppressions.address_type = of_erased_people.address_type
-            and suppressions.address = of_erased_people.address
-    where of_erased_people.address is null
-
-    union all
-
-    select * from of_erased_people
-),
-
-unioned as (
-    select * from suppressed
 
     union all
 
     select
-        consent_states.channel,
-        consent_states.address_type,
-        consent_states.address,
+        channel,
+        address_type,
+        address,
         'opted_out' as reason,
-        consent_states.changed_at as suppressed_at
+        changed_at as suppressed_at
     from consent_states
-    left join suppressed
-        on
-            consent_states.channel = suppressed.channel
-            and consent_states.address_type = suppressed.address_type
-            and consent_states.address = suppressed.address
-    where suppressed.address is null
+),
+
+-- the strongest reason with its own time; an opt-out is no suppression and comes last
+ranked as (
+    select
+        unioned.*,
+        row_number() over (
+            partition by unioned.channel, unioned.address_type, unioned.address
+            order by coalesce(block_reasons.position, 99), unioned.suppressed_at nulls first
+        ) as strength
+    from unioned
+    left join block_reasons on unioned.reason = block_reasons.reason
 ),
 
 -- of the erased only the hash is kept: enough never to contact them again
@@ -82,7 +77,8 @@ final as (
         {{ sha256('address') }} as address_sha256,
         reason,
         suppressed_at
-    from unioned
+    from ranked
+    where strength = 1
 )
 
 select * from final

@@ -87,11 +87,11 @@ means as (
     group by audience, is_holdout
 ),
 
--- decimals add up to the same sum in any order, floating point does not
+-- decimals add up to the same sum in any order, floating point does not; 19 digits, so that a square has 38
 deviations as (
     select
         compared.*,
-        {{ money('compared.revenue - means.mean_revenue') }} as deviation
+        cast(compared.revenue - means.mean_revenue as decimal(19, 4)) as deviation
     from compared
     inner join means on compared.audience = means.audience and compared.is_holdout = means.is_holdout
 ),

@@ -43,7 +43,7 @@ shown_profiles as (
     select
         {%- for attribute in [
             'primary_customer_id', 'app_user_id', 'email', 'phone', 'first_name', 'last_name', 'country', 'region',
-            'city', 'language', 'time_zone', 'acquisition_channel',
+            'city', 'language', 'time_zone', 'postal_code', 'birth_date', 'gender', 'acquisition_channel',
         ] %}
         case when erased_people.person_id is null then profiles.{{ attribute }} end as {{ attribute }},
         {%- endfor %}
@@ -67,6 +67,9 @@ final as (
         shown_profiles.city,
         shown_profiles.language,
         shown_profiles.time_zone,
+        shown_profiles.postal_code,
+        shown_profiles.birth_date,
+        shown_profiles.gender,
         shown_profiles.acquisition_channel,
         people.first_seen_at,
         -- orders

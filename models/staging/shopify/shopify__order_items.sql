@@ -22,7 +22,7 @@ loaded as (
     select
         -- ids
         order_id,
-        row_number() over (partition by order_id order by coalesce(index, 0), id) as line_number,
+        cast(row_number() over (partition by order_id order by coalesce(index, 0), id) as bigint) as line_number,
         product_id,
         -- numerics
         quantity,
@@ -35,14 +35,14 @@ from_export as (
     select
         -- ids
         replace(order_numbers.id, '''', '') as order_id,
-        row_number() over (
+        cast(row_number() over (
             partition by order_numbers.id
             order by
                 case when exported_lines.id is not null then 0 else 1 end,
                 exported_lines.lineitem_name,
                 exported_lines.row_key
-        ) as line_number,
-        coalesce(exported_lines.lineitem_sku, exported_lines.lineitem_name) as product_id,
+        ) as bigint) as line_number,
+        coalesce(exported_lines.lineitem_sku, exported_lines.lineitem_name_id) as product_id,
         -- numerics
         exported_lines.lineitem_quantity as quantity,
         exported_lines.lineitem_price as unit_price

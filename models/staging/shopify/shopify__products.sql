@@ -20,13 +20,13 @@ loaded as (
 -- called as on its latest line
 from_export as (
     select
-        coalesce(lineitem_sku, lineitem_name) as product_id,
+        coalesce(lineitem_sku, lineitem_name_id) as product_id,
         lineitem_name as product_name,
         cast(null as string) as category,
         vendor as brand
     from exported_lines
     qualify row_number() over (
-        partition by coalesce(lineitem_sku, lineitem_name)
+        partition by coalesce(lineitem_sku, lineitem_name_id)
         order by coalesce(cast(created_at as string), '') desc, lineitem_name, coalesce(vendor, '')
     ) = 1
 ),
