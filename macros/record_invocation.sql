@@ -14,8 +14,9 @@
 
 {#- Did this command build and test all of it, whoever chose? Unit tests may be left out: they say nothing of these data. -#}
 {% macro is_whole_build() %}
+    {#- a test of what is disabled stays in the graph, disabled itself -#}
     {%- set left_out = graph.nodes.values() | selectattr('resource_type', 'in', ['model', 'seed', 'snapshot', 'test'])
-        | map(attribute='unique_id') | reject('in', selected_resources) | list -%}
+        | selectattr('config.enabled') | map(attribute='unique_id') | reject('in', selected_resources) | list -%}
     {{ return(flags.WHICH == 'build' and not left_out and not invocation_args_dict.get('empty') and not invocation_args_dict.get('sample')) }}
 {% endmacro %}
 

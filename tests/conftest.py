@@ -24,7 +24,7 @@ def build(tmp_path_factory):
 
     def run(raw, **variables):
         path = tmp_path_factory.mktemp("warehouse") / "lifecycle.duckdb"
-        dbt("build", raw=raw, warehouse=path, variables=variables)
+        dbt("build", "--selector", "everything", raw=raw, warehouse=path, variables=variables)
         opened.append(Warehouse(path))
         return opened[-1]
 
@@ -51,7 +51,7 @@ def demo_raw(tmp_path_factory):
 def demo_warehouse(demo_raw, tmp_path_factory):
     """A green build of everything on the demo data, unit tests included."""
     path = tmp_path_factory.mktemp("demo_warehouse") / "lifecycle.duckdb"
-    done = dbt("build", raw=demo_raw, warehouse=path, variables=DEMO)
+    done = dbt("build", "--selector", "everything", raw=demo_raw, warehouse=path, variables=DEMO)
     assert "WARN" not in done.stdout.replace("WARN=0", ""), "dbt warns of something"
     return path
 

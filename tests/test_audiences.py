@@ -8,22 +8,32 @@ from datetime import date, timedelta
 
 import duckdb
 import pytest
+import yaml
 
+from audience_export.rows import check_contract
+from audience_export.run import connect
 from support import DEMO, NO_UNIT_TESTS, PROJECT, Warehouse, dbt, script
 
 AS_OF = date.fromisoformat(DEMO["as_of_date"])
 PLANTED_EFFECT = 0.15  # generate_demo_data.py: 15 in 100 of the treated order once more
-BIG_SPENDERS = """{{ config(
-    materialized='view', schema='audiences', contract={'enforced': false},
-    meta={'audience': {
-        'purpose': 'Thank those who spend most', 'owner': 'crm', 'campaign': none, 'channels': ['email'],
-        'objective': 'loyalty', 'holdout_share': 0.5, 'minimum_size': 5, 'fields': ['first_name'],
-    }},
-) }}
+BIG_SPENDERS = """{{ config(meta={'audience': {
+    'purpose': 'Thank those who spend most', 'owner': 'crm', 'campaign': none, 'channels': ['email'],
+    'objective': 'loyalty', 'holdout_share': 0.5, 'minimum_size': 5, 'fields': ['first_name', 'next_product', 'consented_at'],
+}}) }}
 
-select person_id
+select
+    person_id,
+    cast(null as date) as entered_on
 from {{ ref('customers') }}
 where net_revenue >= 1000
+"""
+ITS_UNIT_TEST = """unit_tests:
+  - name: who_spends_1000_is_a_big_spender
+    model: big_spenders
+    given:
+      - input: ref('customers')
+        rows: [{person_id: a, net_revenue: 1000}, {person_id: b, net_revenue: 999.99}]
+    expect: {rows: [{person_id: a, entered_on: null}]}
 """
 
 
@@ -89,12 +99,16 @@ def record(warehouse, state):
     return script("record_state.py", "--warehouse", warehouse, "--state", state)
 
 
-def project_copy(folder):
-    """The project in another folder, to change it there."""
+def project_copy(folder, *audiences):
+    """The project in another folder, to change it there, with more names in the list of audiences."""
     for name in ("models", "macros", "seeds", "tests"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("*.py", "__pycache__", "fixtures"))
+    for name in ("dbt_project.yml", "profiles.yml", "selectors.yml", ".dbtignore"):
         shutil.copy(PROJECT / name, folder / name)
+    settings = folder / "dbt_project.yml"
+    first = "    - at_risk\n"
+    assert first in settings.read_text()
+    settings.write_text(settings.read_text().replace(first, first + "".join(f"    - {name}\n" for name in audiences)))
     return folder
 
 
@@ -303,31 +317,33 @@ def test_two_people_who_turn_out_to_be_one_keep_the_earliest_assignment(tmp_path
     assert found == [("1", True, "2024-06-20"), ("3", False, "2024-06-20")]
 
 
-def test_adding_a_file_is_adding_an_audience(demo, built, tmp_path):
-    """In the marts, in the docs, in the state and in the export, on the same day."""
-    project = project_copy(tmp_path / "project")
-    (project / "models/marts/audiences/big_spenders.sql").write_text(BIG_SPENDERS)
+def test_adding_a_file_and_its_line_is_adding_an_audience(demo, built, tmp_path):
+    """By `-s`: in the marts, in the lineage, in the state and in the export, on the same day; its unit test runs, too."""
+    project = project_copy(tmp_path / "project", "big_spenders")
+    file = project / "models/marts/audiences/big_spenders.sql"
+    file.write_text(BIG_SPENDERS)
+    file.with_suffix(".yml").write_text(ITS_UNIT_TEST)
     warehouse, state = tmp_path / "lifecycle.duckdb", tmp_path / "state"
     shutil.copy(built, warehouse)
     shutil.copytree(demo / "state", state)
-    dbt(
-        *("build", "--project-dir", str(project), *NO_UNIT_TESTS),
-        *("--select", "big_spenders", "int_audiences+"),
-        raw=demo / "raw",
-        warehouse=warehouse,
-        variables=DEMO,
-        LIFECYCLE_STATE=str(state),
-    )
+    place = {"raw": demo / "raw", "warehouse": warehouse, "variables": DEMO, "LIFECYCLE_STATE": str(state)}
+    there = ("--project-dir", str(project))
+    done = dbt("build", *there, "--select", "big_spenders+", **place)
+    assert "PASS big_spenders::who_spends_1000_is_a_big_spender" in done.stdout
     marts = Warehouse(warehouse)
     (expected,) = marts.row("select count(*) from marts.customers where net_revenue >= 1000 and stage != 'erased'")
     assert marts.row("select people from marts.audience_summary where audience = 'big_spenders'") == (expected,)
     assert marts.row("select count(*) from marts.audience_members where audience = 'big_spenders'") == (expected,)
     assert marts.row("select count(*) from marts.campaign_results where audience = 'big_spenders'") == (1,)
-    assert marts.row("select count(*) from audiences.big_spenders")[0] >= expected
     marts.connection.close()
     manifest = json.loads((warehouse.with_suffix(".target") / "manifest.json").read_text())
     node = manifest["nodes"]["model.customer_lifecycle.big_spenders"]
     assert node["config"]["meta"]["audience"]["purpose"] == "Thank those who spend most"
+    assert node["depends_on"]["nodes"] == ["model.customer_lifecycle.customers"]
+    children = manifest["child_map"]["model.customer_lifecycle.big_spenders"]
+    assert {"model.customer_lifecycle.audience_members", "model.customer_lifecycle.int_audiences"} <= {*children}
+    shown = dbt("show", *there, "--select", "big_spenders", "--limit", "-1", "--output", "json", "--quiet", **place)
+    assert len(json.loads(shown.stdout)["show"]) >= expected
 
     assert "of 1 audiences" in record(warehouse, state).stdout, "the others were recorded that day"
     assert (state / "audience_events" / f"{AS_OF}-2.parquet").exists()
@@ -339,6 +355,39 @@ def test_adding_a_file_is_adding_an_audience(demo, built, tmp_path):
     assert done.returncode in (0, 5), done.stdout + done.stderr
     assert list(out.glob("*/csv/big_spenders.csv"))
 
+    file.write_text(BIG_SPENDERS.replace("customers", "customer_campaign_facts").replace("net_revenue >= 1000", "is_advocate"))
+    file.with_suffix(".yml").unlink()
+    dbt("build", *there, "--select", "audience_members+", **place)
+    marts = Warehouse(warehouse)
+    (advocates,) = marts.row("select count(*) from marts.customer_campaign_facts where is_advocate")
+    assert 0 < advocates != expected
+    assert marts.row("select people from marts.audience_summary where audience = 'big_spenders'") == (advocates,)
+
+
+def test_the_lineage_of_members_names_every_audience(demo, tmp_path):
+    names = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["audiences"]
+    done = dbt(
+        *("ls", "--quiet", "--select", "+audience_members", "--resource-type", "model", "--output", "name"),
+        raw=demo / "raw", warehouse=tmp_path / "lifecycle.duckdb",
+    )
+    assert len(names) >= 21 and {*names} <= {*done.stdout.split()}
+
+
+def test_fields_are_what_the_exporter_can_write(built, demo, tmp_path):
+    """Columns of marts that the export reads, and what it adds of its own: the two lists are one."""
+    published = tmp_path / "customer_lifecycle.duckdb"
+    assert script("publish.py", "--warehouse", built, "--published", published).returncode == 0
+    warehouse = tmp_path / "lifecycle.duckdb"
+    shutil.copy(built, warehouse)
+    done = dbt(
+        "compile", "--quiet", "--inline", "{{ audience_fields() | join(' ') }}",
+        raw=demo / "raw", warehouse=warehouse, variables=DEMO,
+    )
+    accepted = done.stdout.split()
+    assert {"next_product", "replacement_product", "loyalty_tier", "city", "region"} <= {*accepted}
+    with connect(published, tmp_path) as connection:
+        assert sorted(accepted) == sorted(check_contract(connection))
+
 
 WRONG = {
     "no_objective": ("'objective': 'loyalty', ", "", "meta.audience needs 'objective'"),
@@ -346,22 +395,26 @@ WRONG = {
     "fax": ("['email']", "['fax']", "unknown channel 'fax'; known: email, sms, push, ads"),
     "text": ("['email']", "'email'", "channels must be a list, such as ['email']"),
     "nowhere": ("['email']", "[]", "channels must name at least one of"),
-    "shoes": ("['first_name']", "['shoe_size']", "customers has no column 'shoe_size' to send (fields)"),
+    "shoes": ("['first_name'", "['shoe_size'", "there is no column 'shoe_size' to send in customers or customer_campaign_facts"),
     "too_much": ("0.5", "1.01", "holdout_share '1.01' must be a number from 0 to 1"),
     "half": ("0.5", "'half'", "holdout_share 'half' must be a number from 0 to 1"),
     "few": ("5, 'fields'", "-5, 'fields'", "minimum_size '-5' must be a whole number, 0 or more"),
-    "elsewhere": ("ref('customers')", "ref('int_profiles')", "it reads int_profiles, which audiences cannot yet"),
+    "undated": ("entered_on", "since", "its SQL must select entered_on, too"),
+    "no_meta": ("'audience': {", "'audiences': {", "meta.audience must be a list of settings"),
     "Capital": ("'crm'", "'crm'", "the file's name must be lower-case letters"),
+    "not_listed": ("'crm'", "'crm'", "not_listed.sql is not in the list; add not_listed to the variable audiences"),
 }
 
 
 def test_a_wrong_audience_says_so_in_one_line_before_anything_is_built(demo, tmp_path):
-    project, warehouse = project_copy(tmp_path / "project"), tmp_path / "lifecycle.duckdb"
+    """Whatever is selected."""
+    project, warehouse = project_copy(tmp_path / "project", *WRONG.keys() - {"not_listed"}), tmp_path / "lifecycle.duckdb"
     for name, (this, that, _) in WRONG.items():
         assert this in BIG_SPENDERS
         (project / f"models/marts/audiences/{name}.sql").write_text(BIG_SPENDERS.replace(this, that))
     done = dbt(
-        "run", "--project-dir", str(project), raw=demo / "raw", warehouse=warehouse, variables=DEMO, check=False
+        *("build", "--project-dir", str(project), "--select", "lifecycle_stages"),
+        raw=demo / "raw", warehouse=warehouse, variables=DEMO, check=False,
     )
     assert done.returncode
     for name, (_, _, message) in WRONG.items():
@@ -369,6 +422,25 @@ def test_a_wrong_audience_says_so_in_one_line_before_anything_is_built(demo, tmp
         assert f"audience {name}: " in line
     with duckdb.connect(str(warehouse)) as connection:
         assert connection.execute("select count(*) from information_schema.tables").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        (["lapsed", "nowhere"], "depends on a node named 'nowhere' which was not found"),
+        (["lapsed", "lapsed"], "variable audiences: 'lapsed' is in the list twice"),
+        ("lapsed", "variable audiences: a list of names of models is needed"),
+    ],
+)
+def test_a_wrong_list_of_audiences_says_so_in_one_line(demo, tmp_path, listed, message):
+    warehouse = tmp_path / "lifecycle.duckdb"
+    done = dbt(
+        *("build", "--select", "lifecycle_stages"),
+        raw=demo / "raw", warehouse=warehouse, variables=DEMO | {"audiences": listed}, check=False,
+    )
+    assert done.returncode and not warehouse.exists()
+    (line,) = [line for line in done.stdout.splitlines() if message in line]
+    assert "nowhere" not in listed or "models/intermediate/int_audiences.sql" in line
 
 
 def wilson(successes, n, z=1.959963984540054):

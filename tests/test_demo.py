@@ -38,7 +38,7 @@ def test_a_changed_threshold_builds_green_and_changes_the_marts(demo_raw, demo_w
     """The README's own example, unit tests included: they stand on their own variables."""
     changed = {"active_days": 14, "loyal_min_orders": 5, "at_risk_after_days": 60, "lapsed_after_days": 180}
     path = tmp_path / "lifecycle.duckdb"
-    dbt("build", raw=demo_raw, warehouse=path, variables=DEMO | changed)
+    dbt("build", "--selector", "everything", raw=demo_raw, warehouse=path, variables=DEMO | changed)
     figures = "select count_if(is_active_30d), count_if(is_loyal_customer), count_if(stage = 'lapsed') from marts.customers"
     before, after = Warehouse(demo_warehouse).row(figures), Warehouse(path).row(figures)
     assert all(later < earlier for earlier, later in zip(before, after, strict=True))

@@ -1,4 +1,7 @@
-{#- What is read of the audiences is their meta, not their rows: the files come before this, and are not in its SQL. -#}
+{#-
+  One row per name in the variable `audiences` (dbt_project.yml). What is read is the meta of its model, not its rows: the
+  models come before this, and are not in its SQL.
+-#}
 {{ config(materialized='ephemeral') }}
 {%- if not execute -%}
     {%- for name in audiences() -%}{%- do ref(name) -%}{%- endfor -%}
