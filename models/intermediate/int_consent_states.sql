@@ -106,7 +106,10 @@ states as (
         address,
         channel,
         case when opted_out_at_utc is null or opted_in_at_utc > opted_out_at_utc then 'opted_in' else 'opted_out' end as status,
-        case when opted_out_at_utc is null or opted_in_at_utc > opted_out_at_utc then opted_in_at else opted_out_at end as changed_at,
+        case
+            when opted_out_at_utc is null or opted_in_at_utc > opted_out_at_utc then opted_in_at
+            else opted_out_at
+        end as changed_at,
         case when opted_out_at_utc = cast('9999-12-31' as timestamp) then opted_in_at end as overridden_opt_in_at
     from latest
 )
