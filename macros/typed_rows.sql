@@ -245,3 +245,13 @@ select * from statuses
 {% macro tables_that_say_no() %}
     {{ return(raw_tables() | selectattr('config.meta.says_no') | selectattr('source_name', 'in', active_sources()) | list if execute else []) }}
 {% endmacro %}
+
+
+{#- A row of rejected_rows that is of this raw table and may say no; one that repeats a key can be read, and says whether it does. -#}
+{% macro may_say_no(table) %}
+    {%- set conditions = ["reason not like '%: repeated with other values'"] -%}
+    {%- set noes = table.columns.values() | selectattr('config.meta.says_no') | map(attribute='name') | list -%}
+    {%- for name in noes -%}{%- do conditions.append("raw_row not like '%\"" ~ name ~ "\":null%'") -%}{%- endfor -%}
+    {{ return("source = '" ~ table.source_name ~ "' and table_name = '" ~ table.name ~ "'"
+        ~ (" and (" ~ conditions | join(' or ') ~ ")" if noes else '')) }}
+{% endmacro %}

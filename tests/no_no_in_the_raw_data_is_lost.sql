@@ -9,7 +9,7 @@
 {%- if time and execute %}
 {%- set declared = raw_tables() | selectattr('identifier', 'equalto', relation.identifier) | first %}
 {%- set instance = 'instance' if 'instance' in columns else none %}
-{%- do times.update({name: typed_column(time, declared.columns[time], 'esp', columns[time], instance, utc=true)}) %}
+{%- do times.update({name: typed_column(time, declared.columns[time], 'esp', columns.get(time, 'VARCHAR'), instance, utc=true)}) %}
 {%- endif %}
 {%- endfor %}
 {%- endif %}

@@ -37,18 +37,7 @@ unreadable as (
         -- JSON writes a tab as two letters
         {{ replace_matches('raw_row', '\\\\([tnrfb]|u[0-9a-f]{4})', ' ') }} as raw_row
     from rejected_rows
-    where
-        source = '{{ table.source_name }}'
-        and table_name = '{{ table.name }}'
-        {%- set noes = table.columns.values() | selectattr('config.meta.says_no') | map(attribute='name') | list %}
-        {%- if noes %}
-        and (
-            reason not like '%: repeated with other values'
-            {%- for name in noes %}
-            or raw_row not like '%"{{ name }}":null%'
-            {%- endfor %}
-        )
-        {%- endif %}
+    where {{ may_say_no(table) }}
 
     union all
     {% endfor %}

@@ -8,7 +8,7 @@ cleaned as (
         -- ids
         upper(invoice) as invoice,
         upper(stock_code) as stock_code,
-        {{ replace_matches('customer_id', '[.]0+$', '') }} as customer_id,
+        customer_id,
         -- text
         description,
         country,
