@@ -151,6 +151,17 @@ def test_letters_are_what_they_were(read):
     assert read({"orders.csv": TEXT.replace("Gießen", "  ").encode("utf-16")}).rows("city") == [(None,), ("Öhringen",)]
 
 
+@pytest.mark.parametrize(("end", "within"), [("\r\n", "\n"), ("\n", "\r\n"), ("\n", "\r"), ("\r\n", "\r")])
+def test_other_line_ends_in_the_cells_need_no_copy(read, end, within, monkeypatch):
+    """As Excel writes them."""
+    monkeypatch.setattr(formats.tempfile, "mkstemp", None)
+    content = (HEADER + lines(50) + 'a,2026-11-20,1,"x@y@@z"\nb,2026-11-20,2,"x""@"\n' + lines(50)).replace("\n", end).replace("@", within)
+    got = read({"orders.csv": content})
+    assert len(got.rows()) == 102
+    cities = got.query("select city from raw_import.file_orders where length(city) > 1 order by rowid")
+    assert cities == [(f"x{within}y{within}{within}z",), (f'x"{within}',)]
+
+
 def lines(count, start=0):
     return "".join(f"c{n},2026-11-20,{n}.00,x\n" for n in range(start, start + count))
 

@@ -65,7 +65,7 @@ def locate(folder, tables, wanted, copied):
             others = [f"the instance {path.name}/" for path in named] + ["the source's database"] * len(from_database)
             if others and (unnamed or (None in from_database and named)):
                 one = next(iter((unnamed or next(iter(named.values()))).values()))
-                text = f"{(one.wholes + one.parts)[0]} lies beside {others[-1]}: each shop needs a name, which its folder there has"
+                text = f"{(one.wholes + one.parts)[0]} lies beside {others[-1]}: give every shop a folder of its own, with its name"
                 faults.append((own[0].identifier, text))
                 continue
             if from_database and not named:
