@@ -479,6 +479,18 @@ def test_a_part_that_does_not_fit_is_named(read, part, says):
     assert says in said
 
 
+def test_files_that_look_like_parts_and_are_not_read_are_warned_of(read):
+    """A month that came as an archive is no month without orders; checksums and other tables are none of ours."""
+    others = {"orders_2026-11.csv.zip": "PK", "orders_2026-12.csv.md5": "x", "orders_old.xlsx": "PK", "customers.zip": "PK"}
+    got = read({"orders_2026-10.csv": TEXT} | others)
+    assert got.rows() == ROWS
+    assert [said.split("/")[-1] for said in got.warned] == [
+        "orders_2026-11.csv.zip is not read: it is no .parquet, .csv, .csv.gz, .jsonl or .jsonl.gz"
+    ]
+    parts = {"shop/orders/1.parquet": "select 1 as order_id", "shop/orders/2.csv.zst": "x", "shop/orders/_SUCCESS": ""}
+    assert ["2.csv.zst is not read" in said for said in read(parts, SHOP).warned] == [True]
+
+
 def test_an_empty_csv_part_is_named_and_one_with_a_header_alone_is_not(read):
     assert "orders_2.csv: the file is empty" in read({"orders_1.csv": TEXT, "orders_2.csv": ""}).said[0]
     assert read({"orders_2.csv": HEADER}).rows() == ROWS
