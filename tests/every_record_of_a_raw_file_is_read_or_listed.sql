@@ -18,7 +18,7 @@ listed as (
     group by source, table_name
 ),
 
-read as (
+rows_read as (
     {%- for raw in active_raw_tables() %}
     select
         '{{ raw.source }}' as source,
@@ -30,14 +30,14 @@ read as (
 )
 
 select
-    read.source,
-    read.table_name,
+    rows_read.source,
+    rows_read.table_name,
     counted.records,
-    read.read_rows,
+    rows_read.read_rows,
     listed.unreadable_lines
-from read
-left join counted on read.source = counted.source and read.table_name = counted.table_name
-left join listed on read.source = listed.source and read.table_name = listed.table_name
+from rows_read
+left join counted on rows_read.source = counted.source and rows_read.table_name = counted.table_name
+left join listed on rows_read.source = listed.source and rows_read.table_name = listed.table_name
 where
-    coalesce(counted.records, 0) != read.read_rows + coalesce(listed.unreadable_lines, 0)
+    coalesce(counted.records, 0) != rows_read.read_rows + coalesce(listed.unreadable_lines, 0)
     or coalesce(counted.unreadable_lines, 0) != coalesce(listed.unreadable_lines, 0)

@@ -151,6 +151,17 @@ def test_letters_are_what_they_were(read):
     assert read({"orders.csv": TEXT.replace("Gießen", "  ").encode("utf-16")}).rows("city") == [(None,), ("Öhringen",)]
 
 
+@pytest.mark.parametrize(("end", "within"), [("\r\n", "\n"), ("\n", "\r\n"), ("\n", "\r"), ("\r\n", "\r")])
+def test_other_line_ends_in_the_cells_need_no_copy(read, end, within, monkeypatch):
+    """As Excel writes them."""
+    monkeypatch.setattr(formats.tempfile, "mkstemp", None)
+    content = (HEADER + lines(50) + 'a,2026-11-20,1,"x@y@@z"\nb,2026-11-20,2,"x""@"\n' + lines(50)).replace("\n", end).replace("@", within)
+    got = read({"orders.csv": content})
+    assert len(got.rows()) == 102
+    cities = got.query("select city from raw_import.file_orders where length(city) > 1 order by rowid")
+    assert cities == [(f"x{within}y{within}{within}z",), (f'x"{within}',)]
+
+
 def lines(count, start=0):
     return "".join(f"c{n},2026-11-20,{n}.00,x\n" for n in range(start, start + count))
 
@@ -466,6 +477,18 @@ def test_a_part_that_does_not_fit_is_named(read, part, says):
     first = "select 'a' as customer_id, date '2026-11-20' as ordered_at, 1 as amount"
     (said,) = read({"shop/orders/1.parquet": first, "shop/orders/2.parquet": part}, SHOP_PARQUET).said
     assert says in said
+
+
+def test_files_that_look_like_parts_and_are_not_read_are_warned_of(read):
+    """A month that came as an archive is no month without orders; checksums and other tables are none of ours."""
+    others = {"orders_2026-11.csv.zip": "PK", "orders_2026-12.csv.md5": "x", "orders_old.xlsx": "PK", "customers.zip": "PK"}
+    got = read({"orders_2026-10.csv": TEXT} | others)
+    assert got.rows() == ROWS
+    assert [said.split("/")[-1] for said in got.warned] == [
+        "orders_2026-11.csv.zip is not read: it is no .parquet, .csv, .csv.gz, .jsonl or .jsonl.gz"
+    ]
+    parts = {"shop/orders/1.parquet": "select 1 as order_id", "shop/orders/2.csv.zst": "x", "shop/orders/_SUCCESS": ""}
+    assert ["2.csv.zst is not read" in said for said in read(parts, SHOP).warned] == [True]
 
 
 def test_an_empty_csv_part_is_named_and_one_with_a_header_alone_is_not(read):

@@ -94,7 +94,7 @@ def test_what_is_wrong_with_a_database_is_one_line(tmp_path, loader, chosen, say
 def test_files_beside_a_database_are_no_guess(tmp_path, loader):
     write(tmp_path / "raw", {"shop/orders.csv": "order_id\n1\n"})
     got = read(tmp_path / "raw", {"shop": {"database": "loader", "schema": "shop raw"}}, {"loader": {"path": str(loader)}})
-    assert len(got.said) == 1 and "shop/orders.csv lies beside the source's database: each shop needs a name" in got.said[0]
+    assert len(got.said) == 1 and "shop/orders.csv lies beside the source's database: give every shop a folder of its own" in got.said[0]
 
 
 def test_the_raw_checks_know_what_profiles_yml_knows(monkeypatch, tmp_path):

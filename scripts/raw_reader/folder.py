@@ -23,6 +23,8 @@ FORMATS = {
     ".json.gz": "JSON lines",
 }
 READABLE = ".parquet, .csv, .csv.gz, .jsonl or .jsonl.gz"
+# endings of data that nobody reads here; other files beside a table (checksums, notes) are none of ours
+UNREAD = (".zip", ".xlsx", ".xls", ".ods", ".tsv", ".txt", ".avro", ".orc", ".feather", ".arrow", ".zst", ".bz2", ".xz", ".lz4", ".snappy", ".gz")
 SHOWN = 8  # names of files in a message
 WORDS = {"part", "page", "chunk", "file", "of", "to"}  # beside dates and numbers, in the names of parts
 
@@ -34,6 +36,7 @@ class Place:
     instance: str | None
     format: str
     files: list[Path]
+    unread: list[Path]  # in a folder of parts, but in no format that can be read
 
 
 @dataclass
@@ -42,14 +45,15 @@ class Candidates:
 
     wholes: list[Path] = field(default_factory=list)
     parts: list[Path] = field(default_factory=list)
+    unread: list[Path] = field(default_factory=list)  # named like them, but in no format that can be read
 
 
 def locate(folder, tables, wanted, copied):
-    """({identifier: [Place]}, [(identifier, what is wrong)]) of the declared tables.
+    """({identifier: [Place]}, [(identifier, what is wrong)], the same of what is only to be warned of) of the declared tables.
 
     `wanted` are the sources in use, `copied` those of them, {source: [instance]}, that come from a database.
     """
-    places, faults = {table.identifier: [] for table in tables}, []
+    places, faults, warnings = {table.identifier: [] for table in tables}, [], []
     homes = {}
     for table in tables:
         homes.setdefault(table.folder, []).append(table)
@@ -65,7 +69,7 @@ def locate(folder, tables, wanted, copied):
             others = [f"the instance {path.name}/" for path in named] + ["the source's database"] * len(from_database)
             if others and (unnamed or (None in from_database and named)):
                 one = next(iter((unnamed or next(iter(named.values()))).values()))
-                text = f"{(one.wholes + one.parts)[0]} lies beside {others[-1]}: each shop needs a name, which its folder there has"
+                text = f"{(one.wholes + one.parts + one.unread)[0]} lies beside {others[-1]}: give every shop a folder of its own, with its name"
                 faults.append((own[0].identifier, text))
                 continue
             if from_database and not named:
@@ -82,11 +86,13 @@ def locate(folder, tables, wanted, copied):
                         place, wrong = choose(found[table.identifier], instance)
                         places[table.identifier] += [place] if place else []
                         faults += [(table.identifier, wrong)] if wrong else []
+                        unread = found[table.identifier].unread + (place.unread if place else [])
+                        warnings += [(table.identifier, f"{path} is not read: it is no {READABLE}") for path in unread]
                     elif table.is_required and (not table.dialect or table.dialect in dialects):
                         text = f"source '{source}' needs {where / table.base} as {READABLE}, or as a folder of parts"
                         text += f" or parts like {table.base}_2026-10.csv; it is not there{lying_in(where, table.base)}"
                         faults.append((table.identifier, text))
-    return places, faults
+    return places, faults, warnings
 
 
 def dialects_of(found, tables, where):
@@ -95,7 +101,7 @@ def dialects_of(found, tables, where):
     for table in tables:
         if table.dialect and table.identifier in found:
             one = found[table.identifier]
-            there.setdefault(table.dialect, (one.wholes + one.parts)[0])
+            there.setdefault(table.dialect, (one.wholes + one.parts + one.unread)[0])
         if table.dialect and table.is_required:
             needed.setdefault(table.dialect, []).append(table.base)
     if len(there) > 1:
@@ -147,24 +153,33 @@ def holds(table, path):
 
 def look(folder, tables):
     """{identifier: Candidates} of the tables that lie directly in a folder; order_line_2.csv is of order_line, not of order."""
-    found = {}
+    found, unread = {}, []
     for path in entries(folder) if folder.is_dir() else ():
-        if not (path.is_dir() or (path.is_file() and ending(path))):
+        if not path.is_dir() and not (path.is_file() and (ending(path) or is_unread(path))):
             continue
-        (kind, _), table = max(((holds(table, path), table) for table in tables), key=lambda match: match[0][1])
-        if kind:
+        name = path if path.is_dir() or ending(path) else path.with_name(path.name.split(".")[0])
+        (kind, _), table = max(((holds(table, name), table) for table in tables), key=lambda match: match[0][1])
+        if kind and name != path:
+            unread.append((table.identifier, path))
+        elif kind:
             own = found.setdefault(table.identifier, Candidates())
             (own.wholes if kind == "whole" else own.parts).append(path)
+    for table, path in unread:
+        if table in found:  # else it is missing, and what lies there instead is said
+            found[table].unread.append(path)
     return found
 
 
+def is_unread(path):
+    return path.name.lower().endswith(UNREAD) and not ending(path)
+
+
 def parts_of(folder):
-    """The files that can be read in a folder of parts, also deeper in it."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and ending(path) and not any(name[0] in "._" for name in path.relative_to(folder).parts)
+    """(files that can be read, files of data that cannot) in a folder of parts, also deeper in it."""
+    files = [
+        path for path in sorted(folder.rglob("*")) if path.is_file() and not any(name[0] in "._" for name in path.relative_to(folder).parts)
     ]
+    return [path for path in files if ending(path)], [path for path in files if is_unread(path)]
 
 
 def choose(found, instance):
@@ -177,9 +192,10 @@ def choose(found, instance):
         return None, f"two files for one table: {both[0]} and {both[1]}; keep one"
     if found.wholes and found.parts:
         return None, f"two files for one table: {both[0]}, and {both[1]} as a part of it; keep the whole or the parts"
-    files = []
+    files, unread = [], []
     for path in both:
-        own = parts_of(path) if path.is_dir() else [path]
+        own, other = parts_of(path) if path.is_dir() else ([path], [])
+        unread += other
         if not own:
             return None, f"{path}/: no part in this folder is {READABLE}{lying_in(path)}"
         files += own
@@ -189,7 +205,7 @@ def choose(found, instance):
     if len(by_format) > 1:
         one, other = list(by_format.values())[:2]
         return None, f"two formats for one table: {one} and {other}; keep one"
-    return Place(instance, *by_format, files), None
+    return Place(instance, *by_format, files, unread), None
 
 
 def lying_in(folder, meant=""):

@@ -87,13 +87,14 @@ class Reader:
         """[(table, its Files, names of required columns that they lack)] of every table that can be made."""
         copied = {table.source: [origin.instance for origin in self.databases.of(table)] for table in self.tables}
         copied = {source: instances for source, instances in copied.items() if instances and source in self.wanted}
-        places, faults = defaultdict(list), []
+        places, faults, warnings = defaultdict(list), [], []
         if self.folder.is_dir() and any(self.folder.iterdir()):
-            places, faults = locate(self.folder, self.tables, self.wanted, copied)
+            places, faults, warnings = locate(self.folder, self.tables, self.wanted, copied)
         elif set(self.wanted) - set(copied):
             where = f"no raw data in '{self.folder}' (LIFECYCLE_RAW)"
             self.fault("", f"{where}; `make demo` makes a demo, README 'Your own data' says what goes there")
             return []
+        self.result.warnings += [Fault(table, said, "parts") for table, said in warnings]
         for origin in self.databases.origins:
             if origin not in (own for table in self.tables if table.source in copied for own in self.databases.of(table)):
                 self.fault("", f"variable raw_databases: '{origin.key}' is no source in use")

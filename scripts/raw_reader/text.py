@@ -39,13 +39,14 @@ class Survey:
     encoding: str
     start: int  # where the text begins: behind the byte order mark
     line_end: bytes | None = None  # None: not the same everywhere
+    is_uniform: bool = False  # the same wherever a record ends, though perhaps not within quotes
     records: int = 0  # lines outside of quotes that are not empty
     is_valid: bool = True  # all bytes fit the encoding
 
     @property
     def is_plain(self):
         """Can DuckDB read the file as it is?"""
-        return self.encoding == "utf-8" and self.is_valid and self.line_end is not None
+        return self.encoding == "utf-8" and self.is_valid and self.is_uniform
 
 
 def chunks(path, start=0):
@@ -95,7 +96,7 @@ def survey(path, quote=b'"'):
 
 def count(path, found, quote):
     """Fill in a Survey of a file of single bytes: are they UTF-8, which line ends, how many records?"""
-    ends, characters, strays, in_quotes, lines = set(), 0, 0, 0, b"\n"
+    ends, ends_of_records, characters, strays, in_quotes, lines, end = set(), set(), 0, 0, 0, b"\n", None
     for lines in whole_lines(chunks(path, found.start)):
         try:
             lines.decode()
@@ -105,27 +106,37 @@ def count(path, found, quote):
             text = lines.decode(errors="surrogateescape")
             characters += len(re.findall("[\u0080-\ud7ff\ue000-\U0010ffff]", text))
             strays += len(re.findall("[\udc80-\udcff]", text))
-        feeds, returns = lines.count(b"\n"), lines.count(b"\r")
-        both = lines.count(b"\r\n") if feeds and returns else 0
-        end = b"\n" if not returns else b"\r" if not feeds else b"\r\n" if feeds == returns == both else None
-        ends.add(end)
-        if len(ends) > 1 or not end:
+        if b"\n" not in lines and b"\r" not in lines:  # the last line
             continue
-        if quote in lines if quote else False:
+        end = only_end(lines)
+        ends.add(end)
+        if quote and not end:  # as in Excel's files: other line ends in the cells
+            end = only_end(quote.join(lines.split(quote)[in_quotes::2]))
+        ends_of_records.add(end)
+        if len(ends_of_records) > 1 or not end:
+            continue
+        if quote and quote in lines:
             # of interest are quotes and line ends alone, and two quotes in a row change nothing
             pieces = lines.translate(None, ALL_BUT_QUOTES).replace(quote * 2, b"").split(quote)
             found.records += sum(piece.count(end[-1:]) for piece in pieces[in_quotes::2])
             in_quotes ^= len(pieces) % 2 == 0
         elif not in_quotes:
-            found.records += feeds or returns
-        if lines.startswith(end):
-            found.records -= 1
+            found.records += lines.count(end[-1:])
+        found.records -= lines.startswith(end)
         if end * 2 in lines:
             found.records -= len(re.findall(b"(?=%s)" % (end * 2), lines))
     found.records += not lines.endswith((b"\n", b"\r"))
-    found.line_end = ends.pop() if len(ends) == 1 else None
+    found.line_end, found.is_uniform = (ends.pop() if len(ends) == 1 else None), len(ends_of_records) == 1 and end is not None
     if strays > characters:
         found.encoding, found.is_valid = "cp1252", True
+
+
+def only_end(lines):
+    """The line end that all these lines have; None if they have several."""
+    feeds, returns = lines.count(b"\n"), lines.count(b"\r")
+    if not feeds or not returns:
+        return b"\r" if returns else b"\n"
+    return b"\r\n" if feeds == returns == lines.count(b"\r\n") else None
 
 
 def utf8(path, found):
