@@ -80,11 +80,13 @@ final as (
         fitting.message_idea,
         case
             when fitting.play is not null
-                then 'stage ' || people.stage || ', segment ' || people.rfm_segment
+                then
+                    'stage ' || people.stage || ', segment ' || people.rfm_segment
                     || coalesce('; ' || fitting.detail, '') || '; ' || fitting.reason
             when not people.is_reachable then 'no channel may be used'
             when people.is_fatigued
-                then cast(people.messages_count as string) || ' messages in {{ var("contact_window_days") }} days,'
+                then
+                    cast(people.messages_count as string) || ' messages in {{ var("contact_window_days") }} days,'
                     || ' the cap is {{ var("fatigue_cap") }}'
             else 'no entry of the playbook fits with a channel that may be used'
         end as why
