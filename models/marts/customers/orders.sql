@@ -6,7 +6,9 @@ numbered as (
     select
         *,
         cast(case when person_id is not null then row_number() over by_time end as bigint) as order_number,
-        case when person_id is not null then {{ days_between('lag(order_date) over by_time', 'order_date') }} end as days_since_previous_order
+        case
+            when person_id is not null then {{ days_between('lag(order_date) over by_time', 'order_date') }}
+        end as days_since_previous_order
     from orders
     window by_time as (
         partition by person_id

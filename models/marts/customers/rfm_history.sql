@@ -53,7 +53,9 @@ measured as (
         customer_months.person_id,
         customer_months.period_start as month,
         least(last_day(customer_months.period_start), as_of.as_of_date) as month_end,
-        {{ days_between('customer_months.last_order_date', 'least(last_day(customer_months.period_start), as_of.as_of_date)') }} as recency_days,
+        {{ days_between(
+            'customer_months.last_order_date', 'least(last_day(customer_months.period_start), as_of.as_of_date)'
+        ) }} as recency_days,
         cast(customer_months.frequency as bigint) as frequency,
         {{ money('customer_months.monetary') }} as monetary,
         last_day(customer_months.period_start) <= as_of.as_of_date as is_complete

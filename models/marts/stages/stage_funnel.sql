@@ -16,7 +16,10 @@ spells as (
         coalesce(lead(stage_history.stage) over by_time, stage_history.stage) as next_stage,
         lead(stage_history.orders_count) over by_time as next_orders_count,
         lead(stage_history.days_since_last_order) over by_time as next_days_since_last_order,
-        {{ days_between('cast(stage_history.entered_at as date)', 'coalesce(cast(stage_history.exited_at as date), as_of.as_of_date)') }} as days
+        {{ days_between(
+            'cast(stage_history.entered_at as date)',
+            'coalesce(cast(stage_history.exited_at as date), as_of.as_of_date)'
+        ) }} as days
     from stage_history
     cross join as_of
     window by_time as (partition by stage_history.person_id order by stage_history.entered_at)
