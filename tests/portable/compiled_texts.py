@@ -203,7 +203,9 @@ def chosen(code, engine):
         texts = dict(zip(("duckdb", "spark", "neutral"), match.groups(), strict=True))
         if engine != "neutral":
             return texts[engine]
-        # a call is what it stands for: a whole query, a column with its name, or an expression
+        # a call is what it stands for: the `as` of a CTE, a whole query, a column with its name, or an expression
+        if texts["duckdb"].startswith("as "):
+            return "as"
         if re.match(r"\s*(with|select)\b", texts["duckdb"]):
             return f"select * from {texts['neutral']}"
         name = re.search(r" as \w+\s*$", texts["duckdb"])
