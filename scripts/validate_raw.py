@@ -386,7 +386,7 @@ class Gate:
         table, kind = self.tables[name], self.columns[name][column]
         reason = self.macros["why_not_typed"](column, table["columns"][column], table["source_name"], kind)
         found = self.query(
-            f"select {reason} as reason from raw.{table['identifier']} where {bad} group by 1 order by count(*) desc, 1 limit 1"
+            f"select {reason} as reason from raw_import.{table['identifier']} where {bad} group by 1 order by count(*) desc, 1 limit 1"
         )
         return found[0][0].removeprefix(f"{column}: ") if found else "unknown"
 
