@@ -299,7 +299,7 @@ def test_equal_parts_are_read_with_a_warning(place, tmp_path):
     ("change", "message"),
     [
         ({"sources": "orders_file"}, "variable sources: a list is needed"),
-        ({"sources": ["orders"]}, "unknown source 'orders'; known: app, canonical, esp, online_retail, orders_file, shop"),
+        ({"sources": ["orders"]}, "unknown source 'orders'; known: app, canonical, esp, klaviyo, mailchimp, online_retail, orders_file, segment, shop, shopify"),
         (
             {
                 "as_of_date": "2026-02-30",

@@ -583,7 +583,7 @@ def test_settings_that_cannot_be_say_so_in_one_line(desk, settings, problem):
 def test_sources_that_nobody_knows_are_named(desk):
     assert desk.problems({"order_file": {}}) == ["variable source_settings.order_file: no such source; did you mean 'orders_file'?"]
     (said,) = desk.problems({"orders_from": ["stripe"]})
-    assert said.startswith("variable source_settings.orders_from: unknown source 'stripe'; known: app, canonical, esp, online_retail, ")
+    assert said.startswith("variable source_settings.orders_from: unknown source 'stripe'; known: app, canonical, esp, klaviyo, mailchimp, online_retail, ")
     assert desk.problems("decimal") == ["variable source_settings: settings by source are needed, such as {orders_file: {decimal: ','}}"]
 
 

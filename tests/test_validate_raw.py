@@ -375,7 +375,7 @@ def test_a_skip_is_recorded(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
-        (["--sources", "shops"], 2, "unknown source 'shops'; known: app, esp, online_retail, orders_file, shop"),
+        (["--sources", "shops"], 2, "unknown source 'shops'; known: app, canonical, esp, klaviyo, mailchimp, online_retail, orders_file, segment, shop, shopify"),
         (["--as-of", "30.06.2026"], 2, "'30.06.2026' is not a date; write it as YYYY-MM-DD"),
         ([], 3, "no raw data in"),
     ],
