@@ -56,11 +56,11 @@ def test_erased_people_are_counted_and_show_nothing(demo_warehouse):
 
 def test_every_mess_of_the_demo_is_handled(demo_warehouse):
     marts = Warehouse(demo_warehouse)
-    reasons = {row[0] for row in marts.rows("select reason from intermediate.rejected_rows")}
+    reasons = {row[0].split(" (")[0] for row in marts.rows("select reason from intermediate.rejected_rows")}
     assert {
         "gross_amount: not a number",
         "order_id: missing",
-        "ordered_at: not a timestamp",
+        "ordered_at: not a time that can be read",
         "currency: no rate from XXX to EUR up to that month; add it to seeds/exchange_rates.csv",
     } <= reasons
     assert marts.row("select count(*) > 0 from staging.base_shop__orders where row_status = 'duplicate'")[0]
