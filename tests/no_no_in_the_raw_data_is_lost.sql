@@ -1,15 +1,19 @@
--- from the raw tables themselves, messages included, whatever staging made of them: who said no, and not yes later, is not contacted
+-- from the raw tables themselves, messages included, whatever staging made of them:
+-- who said no, and not yes later, is not contacted
 {%- set tables, times = {}, {} %}
 {%- if 'esp' in active_sources() %}
 {%- for name, time in [('consents', 'changed_at'), ('suppressions', none), ('messages', 'unsubscribed_at')] %}
 {%- set relation = source('esp', name) %}
 {%- set columns = {} %}
-{%- for column in (adapter.get_columns_in_relation(relation) if execute else []) %}{% do columns.update({column.name: physical_type(column)}) %}{% endfor %}
+{%- for column in (adapter.get_columns_in_relation(relation) if execute else []) %}
+{%- do columns.update({column.name: physical_type(column)}) %}
+{%- endfor %}
 {%- do tables.update({name: relation}) %}
 {%- if time and execute %}
 {%- set declared = raw_tables() | selectattr('identifier', 'equalto', relation.identifier) | first %}
 {%- set instance = 'instance' if 'instance' in columns else none %}
-{%- do times.update({name: typed_column(time, declared.columns[time], 'esp', columns.get(time, 'VARCHAR'), instance, utc=true)}) %}
+{%- set physical = columns.get(time, 'VARCHAR') %}
+{%- do times.update({name: typed_column(time, declared.columns[time], 'esp', physical, instance, utc=true)}) %}
 {%- endif %}
 {%- endfor %}
 {%- endif %}
@@ -82,7 +86,11 @@ with said as (
 ),
 
 addressed as (
-    {%- for address_type, address in [('email', normalised_email('email')), ('phone', normalised_phone('phone')), ('user_id', strip('user_id'))] %}
+    {%- for address_type, address in [
+        ('email', normalised_email('email')),
+        ('phone', normalised_phone('phone')),
+        ('user_id', strip('user_id'))
+    ] %}
     select
         '{{ address_type }}' as address_type,
         {{ address }} as address,
@@ -105,7 +113,11 @@ per_channel as (
         addressed.address_type,
         addressed.address,
         channels.channel,
-        max(case when addressed.is_yes and addressed.said_at < {{ wall_clock_to_utc('as_of.as_of_end') }} then addressed.said_at end) as last_yes_at,
+        max(
+            case
+                when addressed.is_yes and addressed.said_at < {{ wall_clock_to_utc('as_of.as_of_end') }} then addressed.said_at
+            end
+        ) as last_yes_at,
         max(case when not addressed.is_yes then addressed.said_at end) as last_no_at,
         count(case when not addressed.is_yes and addressed.said_at is null then 1 end) as undated_noes,
         count(case when not addressed.is_yes and not addressed.has_time then 1 end) as timeless_noes
