@@ -167,17 +167,17 @@ def test_no_node_of_an_unused_adapter_is_in_the_build(nodes):
 
 
 def test_every_data_test_is_in_the_build(nodes):
-    """A test that refers to a disabled model is left out by dbt without a word: tests/data_tests.txt lists what must be there."""
+    """A test that refers to a disabled model is left out by dbt without a word: tests/dbt/data_tests.txt lists what must be there."""
     adapters, found = nodes
     expected = set()
-    for line in (PROJECT / "tests" / "data_tests.txt").read_text().split("\n"):
+    for line in (PROJECT / "tests" / "dbt" / "data_tests.txt").read_text().split("\n"):
         *adapter, name = line.split(": ")
         if name and not name.startswith("#") and set(adapter) <= adapters:
             expected.add(name)
     there = {node["name"] for node in found if node["resource_type"] == "test"}
     assert len(expected) > 250
     assert sorted(expected - there) == [], "missing"
-    assert sorted(there - expected) == [], "add them to tests/data_tests.txt"
+    assert sorted(there - expected) == [], "add them to tests/dbt/data_tests.txt"
 
 
 def test_every_adapter_is_linted_and_has_its_page_and_its_expectations():
