@@ -150,3 +150,10 @@ def test_the_marketers_page_names_every_audience(manifest):
     assert {name for name in names if f"`{name}`" not in page} == set()
     listed = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["audiences"]
     assert sorted(names) == listed
+
+
+def test_the_release_is_one_number(warehouse):
+    """In dbt_project.yml, in the macro that models can read, and at the head of the changelog."""
+    version = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["version"]
+    assert warehouse.row("select version from marts.build_settings") == (version,)
+    assert re.search(r"^## (\S+)", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version
