@@ -29,7 +29,7 @@ def build(tmp_path_factory):
 
     def run(raw, **variables):
         path = tmp_path_factory.mktemp("warehouse") / "lifecycle.duckdb"
-        dbt("build", "--selector", "everything", raw=raw, warehouse=path, variables=variables)
+        dbt("build", raw=raw, warehouse=path, variables=variables)
         opened.append(Warehouse(path))
         return opened[-1]
 

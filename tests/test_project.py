@@ -8,7 +8,7 @@ import duckdb
 import pytest
 import yaml
 
-import report
+import lifecycle_report
 from audience_export import rows
 from support import PROJECT, Warehouse, dbt
 
@@ -127,7 +127,7 @@ def test_exposures_are_what_reads_the_marts(manifest):
     marts = {node["name"] for node in manifest["nodes"].values() if node["schema"] == "marts"}
     assert all(models and models <= marts for models in read.values()), "they read published marts only"
     with duckdb.connect() as connection:
-        tables = set().union(*(connection.get_table_names(query) for query in report.QUERIES.values()))
+        tables = set().union(*(connection.get_table_names(query) for query in lifecycle_report.QUERIES.values()))
     assert read["lifecycle_report"] == tables & marts
     datasets = (PROJECT / "scripts" / "superset" / "dashboard").glob("datasets/*/*.yaml")
     assert all(models == rows.MARTS.keys() for name, models in read.items() if name.startswith("audiences_to_"))
