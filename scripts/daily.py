@@ -200,6 +200,12 @@ class Day:
             print(f"{facts['outcome']}, exit code {facts['exit_code']}; run {facts['run']}", flush=True)
 
 
+def default_state():
+    """The demo has a state of its own, so that it never mixes with a real one (macro state_folder)."""
+    is_demo = os.environ.get("LIFECYCLE_RAW", "data/demo") == "data/demo"
+    return str(PROJECT / ("data/demo_state" if is_demo else "state"))
+
+
 def now():
     return datetime.now(UTC).replace(tzinfo=None)
 
@@ -250,7 +256,7 @@ def io_problem(error):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--warehouse", default=os.environ.get("LIFECYCLE_WAREHOUSE", str(PROJECT / "warehouse/lifecycle.duckdb")))
-    parser.add_argument("--state", default=os.environ.get("LIFECYCLE_STATE", str(PROJECT / "state")))
+    parser.add_argument("--state", default=os.environ.get("LIFECYCLE_STATE", default_state()))
     parser.add_argument("--out", default="exports", help="where the runs of the exporter are (default: %(default)s)")
     parser.add_argument("--accept-drift", metavar="WHY", help="go on although numbers moved more than they may; recorded")
     parser.add_argument("--json", action="store_true", help="a JSON document per step, for machines")
