@@ -14,6 +14,74 @@
     {{ return("case when " ~ matches(text, '^[!-~]*$') ~ " then " ~ text ~ " else " ~ replace_matches(text, '^' ~ blank ~ '|' ~ blank ~ '$', '') ~ " end") }}
 {% endmacro %}
 
+{#- A letter and its accent as one character (Unicode's form NFC). -#}
+{% macro composed(text) %}{{ return(adapter.dispatch('composed')(text)) }}{% endmacro %}
+{% macro duckdb__composed(text) %}{{ return("nfc_normalize(" ~ text ~ ")") }}{% endmacro %}
+
+{#- The digits of other scripts as 0 to 9. -#}
+{% macro latin_digits(text) %}{{ return(adapter.dispatch('latin_digits')(text)) }}{% endmacro %}
+{% macro duckdb__latin_digits(text) %}
+    {{ return("translate(" ~ text ~ ", '０１２３４５６７８９٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९', '0123456789012345678901234567890123456789')") }}
+{% endmacro %}
+
+{#- The values of a group as the lines of one text, and one row per line that matches a regular expression, which is a column. -#}
+{% macro lines_of(text) %}{{ return(adapter.dispatch('lines_of')(text)) }}{% endmacro %}
+{% macro duckdb__lines_of(text) %}{{ return("string_agg(" ~ text ~ ", chr(10))") }}{% endmacro %}
+
+{% macro each_matching_line(text, expression) %}{{ return(adapter.dispatch('each_matching_line')(text, expression)) }}{% endmacro %}
+{% macro duckdb__each_matching_line(text, expression) %}
+    {{ return("unnest(regexp_extract_all(" ~ text ~ ", '(?m)^(?:' || " ~ expression ~ " || ')$'))") }}
+{% endmacro %}
+
+{#- The same lines with a match of such an expression in each replaced; `replacement` may name its groups. -#}
+{% macro replace_in_lines(text, expression, replacement) %}{{ return(adapter.dispatch('replace_in_lines')(text, expression, replacement)) }}{% endmacro %}
+{% macro duckdb__replace_in_lines(text, expression, replacement) %}
+    {{ return("regexp_replace(" ~ text ~ ", '(?m)' || " ~ expression ~ ", " ~ replacement ~ ", 'g')") }}
+{% endmacro %}
+
+{#- One row per line of texts that have as many lines each: {column: text}. -#}
+{% macro each_line(texts) %}{{ return(adapter.dispatch('each_line')(texts)) }}{% endmacro %}
+{% macro duckdb__each_line(texts) %}
+    {%- set columns = [] -%}
+    {%- for name, text in texts.items() -%}{%- do columns.append("unnest(string_split(" ~ text ~ ", chr(10))) as " ~ name) -%}{%- endfor -%}
+    {{ return(columns | join(', ')) }}
+{% endmacro %}
+
+{#- A domain as the DNS knows it: each label that is not ASCII in punycode. -#}
+{% macro ascii_domain(domain) %}{{ return(adapter.dispatch('ascii_domain')(domain)) }}{% endmacro %}
+{% macro duckdb__ascii_domain(domain) %}
+    {{ return("array_to_string(list_transform(string_split(" ~ domain ~ ", '.'), lambda label: case when strlen(label) = length(label) then label else 'xn--' || "
+        ~ punycode('label') ~ " end), '.')") }}
+{% endmacro %}
+
+{#-
+  RFC 3492 in DuckDB's words: first the ASCII characters; the others are inserted one by one, by code point and place, each written
+  as how many states were passed since the one before, in a base of 36 whose thresholds (the bias) follow from the number before.
+-#}
+{% macro punycode(label) %}
+    {%- set inserted = "list_transform(list_sort(list_filter(list_transform(range(1, len(points) + 1), "
+        ~ "lambda place: {'point': points[place], 'place': place}), lambda one: one.point > 127)), "
+        ~ "lambda one: {'point': one.point, 'before': len(list_filter(points[1:one.place - 1], lambda other: other <= one.point))})" -%}
+    {%- set passed = "list_transform(range(1, len(inserted) + 1), lambda n: (inserted[n].point - coalesce(inserted[n - 1].point, 128)) * (plain + n) "
+        ~ "+ inserted[n].before - coalesce(inserted[n - 1].before + 1, 0))" -%}
+    {%- set damped = let('damped', 'passed[n - 1] // case when n = 2 then 700 else 2 end', 'damped + damped // (plain + n - 1)') -%}
+    {%- set reduced = "list_reduce(range(0, 5), lambda state, step: case when state.rest > 455 then {'rest': state.rest // 35, 'bias': state.bias + 36} "
+        ~ "else state end, {'rest': " ~ damped ~ ", 'bias': 0})" -%}
+    {%- set bias = "case when n = 1 then 72 else " ~ let('state', reduced, 'state.bias + 36 * state.rest // (state.rest + 38)') ~ " end" -%}
+    {%- set digit = let('digit', 'case when state.rest < least then state.rest else least + (state.rest - least) % (36 - least) end',
+        "chr(cast(digit + case when digit < 26 then 97 else 22 end as integer))") -%}
+    {%- set step = let('least', 'greatest(1, least(26, step * 36 - bias))', "case when state.rest < 0 then state else {'rest': case when state.rest < least then -1 "
+        ~ "else (state.rest - least) // (36 - least) end, 'text': state.text || " ~ digit ~ "} end") -%}
+    {%- set written = "list_reduce(range(1, 9), lambda state, step: " ~ step ~ ", {'rest': passed[n], 'text': ''}).text" -%}
+    {%- set all = "array_to_string(list_transform(range(1, len(inserted) + 1), lambda n: " ~ let('bias', bias, written) ~ "), '')" -%}
+    {%- set ascii = replace_matches(label, '[^\\x00-\\x7F]', '') -%}
+    {{ return("case when " ~ ascii ~ " = '' then '' else " ~ ascii ~ " || '-' end || " ~ let('points', "list_transform(string_split(" ~ label ~ ", ''), lambda letter: unicode(letter))",
+        let('plain', 'len(list_filter(points, lambda point: point < 128))', let('inserted', inserted, let('passed', passed, all))))) }}
+{% endmacro %}
+
+{#- An expression with a name for a part of it. -#}
+{% macro let(name, value, expression) %}{{ return("list_transform([" ~ value ~ "], lambda " ~ name ~ ": " ~ expression ~ ")[1]") }}{% endmacro %}
+
 {#- The type of a raw column in DuckDB's words. -#}
 {% macro physical_type(column) %}{{ return(adapter.dispatch('physical_type')(column)) }}{% endmacro %}
 {% macro duckdb__physical_type(column) %}{{ return('VARCHAR' if column.is_string() else column.dtype | upper) }}{% endmacro %}

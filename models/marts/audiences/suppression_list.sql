@@ -7,18 +7,6 @@ consent_states as (
     where status = 'opted_out'
 ),
 
-erased_people as (
-    select * from {{ ref('int_erased_people') }}
-),
-
-addresses as (
-    select * from {{ ref('int_person_addresses') }}
-),
-
-channels as (
-    select * from {{ ref('channels') }}
-),
-
 block_reasons as (
     select * from {{ ref('block_reasons') }}
 ),
@@ -31,19 +19,6 @@ unioned as (
         reason,
         suppressed_at
     from suppressions
-
-    union all
-
-    -- every address of an erased person, whichever of them the erasure named
-    select
-        channels.channel,
-        addresses.address_type,
-        addresses.address,
-        'erased' as reason,
-        nullif(erased_people.erased_at, cast('0001-01-01' as timestamp)) as suppressed_at
-    from addresses
-    inner join erased_people on addresses.person_id = erased_people.person_id
-    cross join channels
 
     union all
 
@@ -68,13 +43,13 @@ ranked as (
     left join block_reasons on unioned.reason = block_reasons.reason
 ),
 
--- of the erased only the hash is kept: enough never to contact them again
+-- of the erased only a keyed hash is kept: enough never to contact them again, and not to be guessed
 final as (
     select
         channel,
         address_type,
         case when reason != 'erased' then address end as address,
-        {{ sha256('address') }} as address_sha256,
+        case when reason = 'erased' then {{ keyed_hash('address') }} end as address_hash,
         reason,
         suppressed_at
     from ranked
