@@ -110,6 +110,20 @@
 {% macro sha256(text) %}{{ return(adapter.dispatch('sha256')(text)) }}{% endmacro %}
 {% macro duckdb__sha256(text) %}{{ return("sha256(" ~ text ~ ")") }}{% endmacro %}
 
+{#- HMAC-SHA-256 of a text in hexadecimal, with the key in key_file: nobody without it can try out guesses. -#}
+{% macro keyed_hash(text) %}{{ return(adapter.dispatch('keyed_hash')(text)) }}{% endmacro %}
+{% macro duckdb__keyed_hash(text) %}
+    {%- set digits = replace_matches('content', '[^0-9A-Fa-f]', '') -%}
+    {#- a key that is longer than a block of SHA-256 counts by its hash -#}
+    {%- set key = "case when length(" ~ digits ~ ") > 128 then sha256(unhex(" ~ digits ~ ")) else " ~ digits ~ " end" -%}
+    {%- set pads = {} -%}
+    {%- for name, byte in [('inner', '36'), ('outer', '5C')] -%}
+        {%- do pads.update({name: "(select cast(xor(cast(unhex(rpad(" ~ key ~ ", 128, '0')) as bit), cast(unhex(repeat('" ~ byte ~ "', 64)) as bit)) as blob) from read_text("
+            ~ sql_text(key_file()) ~ "))"}) -%}
+    {%- endfor -%}
+    {{ return("sha256(" ~ pads.outer ~ " || unhex(sha256(" ~ pads.inner ~ " || encode(" ~ text ~ "))))") }}
+{% endmacro %}
+
 {#- A number in [0, 1) that is the same for the same text on every machine and every day. -#}
 {% macro hash_share(text) %}{{ return(adapter.dispatch('hash_share')(text)) }}{% endmacro %}
 {% macro duckdb__hash_share(text) %}{{ return("(cast('0x' || substr(md5(" ~ text ~ "), 1, 8) as bigint) / 4294967296.0)") }}{% endmacro %}

@@ -13,6 +13,33 @@
     {{ return("to_json(named_struct(" ~ pairs | join(', ') ~ "), map('ignoreNullFields', 'false', 'timestampNTZFormat', 'yyyy-MM-dd HH:mm:ss'))") }}
 {% endmacro %}
 
+{#- Spark has no normal forms of Unicode: a letter and its accent stay two where they are written so -#}
+{% macro spark__composed(text) %}{{ return(text) }}{% endmacro %}
+
+{% macro spark__latin_digits(text) %}
+    {{ return("translate(" ~ text ~ ", '０１２３４５６７８９٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९', '0123456789012345678901234567890123456789')") }}
+{% endmacro %}
+
+{% macro spark__lines_of(text) %}{{ return("array_join(collect_list(" ~ text ~ "), char(10))") }}{% endmacro %}
+
+{% macro spark__each_matching_line(text, expression) %}
+    {{ return("explode(regexp_extract_all(" ~ text ~ ", concat('(?m)^(?:', " ~ expression ~ ", ')$'), 0))") }}
+{% endmacro %}
+
+{#- Java names groups by a dollar -#}
+{% macro spark__replace_in_lines(text, expression, replacement) %}
+    {{ return("regexp_replace(" ~ text ~ ", concat('(?m)', " ~ expression ~ "), translate(" ~ replacement ~ ", char(92), '$'))") }}
+{% endmacro %}
+
+{% macro spark__each_line(texts) %}
+    {%- set lists = [] -%}
+    {%- for text in texts.values() -%}{%- do lists.append("split(" ~ text ~ ", char(10), -1)") -%}{%- endfor -%}
+    {{ return("inline(arrays_zip(" ~ lists | join(', ') ~ ")) as (" ~ texts.keys() | join(', ') ~ ")") }}
+{% endmacro %}
+
+{#- Java's own, of an older standard: it writes ss for ß -#}
+{% macro spark__ascii_domain(domain) %}{{ return("coalesce(try_reflect('java.net.IDN', 'toASCII', " ~ domain ~ "), " ~ domain ~ ")") }}{% endmacro %}
+
 {% macro spark__sha256(text) %}{{ return("sha2(" ~ text ~ ", 256)") }}{% endmacro %}
 
 {% macro spark__hash_share(text) %}

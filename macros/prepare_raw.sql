@@ -15,7 +15,7 @@
 
         {%- set request = {
             'tables': raw_tables(), 'sources': active_sources(), 'folder': raw_folder(),
-            'databases': var('raw_databases'), 'state_tables': state_tables(), 'state_folder': state_folder(),
+            'databases': var('raw_databases'), 'key_file': key_file(), 'state_tables': state_tables(), 'state_folder': state_folder(),
             'problems': problems, 'warnings': warnings,
         } -%}
         {%- do adapter.store_relation('raw_reader', none, [], '', '', request) -%}
@@ -45,6 +45,9 @@
     {%- set is_demo = env_var('LIFECYCLE_RAW', 'data/demo') == 'data/demo' -%}
     {{ return(absolute_folder(env_var('LIFECYCLE_STATE', 'data/demo_state' if is_demo else 'state'))) }}
 {% endmacro %}
+
+{#- The file with the key of keyed hashes. -#}
+{% macro key_file() %}{{ return(absolute_folder(var('key_file')) if var('key_file') else state_folder() ~ '/key') }}{% endmacro %}
 
 {#- As an absolute path: views outlive the working directory that they were made in. -#}
 {% macro absolute_folder(name) %}

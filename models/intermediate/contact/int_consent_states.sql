@@ -51,6 +51,7 @@ states as (
             when is_opted_in then yes_at
             when not has_undated_no then no_at
         end as changed_at,
+        case when is_opted_in then yes_at_utc else no_at_utc end as changed_at_utc,
         case when has_undated_no then yes_at end as overridden_opt_in_at
     from judged
 )

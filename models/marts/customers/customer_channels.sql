@@ -70,7 +70,8 @@ said_no as (
         address_type,
         address,
         channel,
-        reason
+        reason,
+        cast(null as timestamp) as said_at_utc
     from suppressions
 
     union all
@@ -79,7 +80,8 @@ said_no as (
         address_type,
         address,
         channel,
-        'opted_out' as reason
+        'opted_out' as reason,
+        changed_at_utc as said_at_utc
     from consent_states
     where status = 'opted_out'
 ),
@@ -90,7 +92,8 @@ noes as (
         address_type as key_type,
         address as key,
         channel,
-        reason
+        reason,
+        said_at_utc
     from said_no
 
     union all
@@ -99,7 +102,8 @@ noes as (
         'mailbox' as key_type,
         {{ mailbox_key('address') }} as key,
         channel,
-        reason
+        reason,
+        said_at_utc
     from said_no
     where address_type = 'email' and {{ is_aliased('address') }}
 ),
@@ -111,6 +115,17 @@ met as (
         noes.reason
     from person_keys
     inner join noes on person_keys.key_type = noes.key_type and person_keys.key = noes.key
+    -- an opt-out by a number without its country is followed by a yes to the number with it
+    left join consent_states as later_yeses
+        on
+            person_keys.key_type = 'phone'
+            and person_keys.key != person_keys.address
+            and later_yeses.address_type = 'phone'
+            and later_yeses.address = person_keys.address
+            and later_yeses.channel = noes.channel
+            and later_yeses.status = 'opted_in'
+            and later_yeses.changed_at_utc > noes.said_at_utc
+    where later_yeses.address is null
 ),
 
 -- under an address of one's own it is one's no; a bounce says nothing about the other addresses
