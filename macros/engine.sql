@@ -107,9 +107,6 @@
     {{ return("cast(json_object(" ~ pairs | join(', ') ~ ") as varchar)") }}
 {% endmacro %}
 
-{% macro sha256(text) %}{{ return(adapter.dispatch('sha256')(text)) }}{% endmacro %}
-{% macro duckdb__sha256(text) %}{{ return("sha256(" ~ text ~ ")") }}{% endmacro %}
-
 {#- HMAC-SHA-256 of a text in hexadecimal, with the key in key_file: nobody without it can try out guesses. -#}
 {% macro keyed_hash(text) %}{{ return(adapter.dispatch('keyed_hash')(text)) }}{% endmacro %}
 {% macro duckdb__keyed_hash(text) %}

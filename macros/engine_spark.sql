@@ -40,7 +40,15 @@
 {#- Java's own, of an older standard: it writes ss for ß -#}
 {% macro spark__ascii_domain(domain) %}{{ return("coalesce(try_reflect('java.net.IDN', 'toASCII', " ~ domain ~ "), " ~ domain ~ ")") }}{% endmacro %}
 
-{% macro spark__sha256(text) %}{{ return("sha2(" ~ text ~ ", 256)") }}{% endmacro %}
+{% macro spark__keyed_hash(text) %}
+    {%- set key = "(select rpad(value, 128, '0') from text.`" ~ key_file() ~ "`)" -%}
+    {%- set pads = {} -%}
+    {%- for name, byte in [('inner', 54), ('outer', 92)] -%}
+        {%- do pads.update({name: "unhex(array_join(transform(sequence(1, 127, 2), place -> lpad(hex(cast(conv(substr(" ~ key ~ ", place, 2), 16, 10) as bigint) ^ "
+            ~ byte ~ "), 2, '0')), ''))"}) -%}
+    {%- endfor -%}
+    {{ return("sha2(concat(" ~ pads.outer ~ ", unhex(sha2(concat(" ~ pads.inner ~ ", encode(" ~ text ~ ", 'UTF-8')), 256))), 256)") }}
+{% endmacro %}
 
 {% macro spark__hash_share(text) %}
     {{ return("(cast(conv(substr(md5(" ~ text ~ "), 1, 8), 16, 10) as double) / cast(4294967296 as double))") }}

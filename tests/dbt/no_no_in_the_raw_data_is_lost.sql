@@ -1,5 +1,6 @@
 -- from the raw tables themselves, messages included, whatever staging made of them:
 -- who said no, and not yes later, is not contacted
+-- depends_on: {{ ref('own_imports') }}
 {%- set tables, times = {}, {} %}
 {%- if 'esp' in active_sources() %}
 {%- for name, time in [('consents', 'changed_at'), ('suppressions', none), ('messages', 'unsubscribed_at')] %}
