@@ -110,16 +110,10 @@ international as (
     from dialled
 ),
 
--- calling codes are prefix-free: the first two digits tell how long they are
 coded as (
     select
         *,
-        case
-            when not is_international then region
-            when {{ matches('digits', '^[17]') }} then substr(digits, 1, 1)
-            when {{ matches('digits', '^(2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58])') }} then substr(digits, 1, 2)
-            else substr(digits, 1, 3)
-        end as lookup
+        case when is_international then {{ calling_code('digits') }} else region end as lookup
     from international
 ),
 
@@ -268,7 +262,7 @@ judged as (
             when phone_key is null then 'no phone number'
             when calling_code is null and is_international then 'a calling code of no country'
             when calling_code is null then 'a national number, and no country known; variable phone_country may say the usual one'
-            when dialable_number is null or length(phone_key) > 16 then 'no number of its country'
+            when dialable_number is null or length(phone_key) not between 8 and 16 then 'no number of its country'
             when {{ matches('phone', '[0-9].*[A-Za-z#;]') }} then 'letters or an extension beside the number'
         end as problem
     from keyed
@@ -287,6 +281,13 @@ keys as (
 )
 
 select * from keys
+{% endmacro %}
+
+
+{#- The calling code of an international number without its plus: codes are prefix-free, and the first two digits tell their length. -#}
+{% macro calling_code(digits) %}
+    {{ return("substr(" ~ digits ~ ", 1, case when " ~ matches(digits, '^[17]') ~ " then 1 when "
+        ~ matches(digits, '^(2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58])') ~ " then 2 else 3 end)") }}
 {% endmacro %}
 
 

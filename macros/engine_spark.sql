@@ -40,6 +40,8 @@
 {#- Java's own, of an older standard: it writes ss for ß -#}
 {% macro spark__ascii_domain(domain) %}{{ return("coalesce(try_reflect('java.net.IDN', 'toASCII', " ~ domain ~ "), " ~ domain ~ ")") }}{% endmacro %}
 
+{% macro spark__sha256(text) %}{{ return("sha2(" ~ text ~ ", 256)") }}{% endmacro %}
+
 {% macro spark__keyed_hash(text) %}
     {%- set key = "(select rpad(value, 128, '0') from text.`" ~ key_file() ~ "`)" -%}
     {%- set pads = {} -%}

@@ -32,6 +32,8 @@ class Shop:
     def __init__(self, folder):
         self.folder = folder
         self.source = folder / "published.duckdb"
+        (folder / "state").mkdir()
+        (folder / "state" / "key").write_text(published.KEY.hex())
         self.people, self.suppressions = list(published.DEMO), list(published.DEMO_SUPPRESSIONS)
         if not DEMO:  # built once: most tests begin with it
             self.publish()

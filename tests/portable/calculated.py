@@ -115,6 +115,7 @@ def expected_of(row):
         "stripped": stripped(name),
         "digits": re.sub("[^0-9+]", "", name),
         "is_number": name[:1].isdigit(),
+        "sha256": hashlib.sha256(name.encode()).hexdigest(),
         "hash_share": int(hashlib.md5(name.encode()).hexdigest()[:8], 16) / 2**32,
     }
 

@@ -70,6 +70,7 @@ select
     {{ strip('name') }} as stripped,
     {{ replace_matches('name', '[^0-9+]', '') }} as digits,
     {{ matches('name', '^[0-9]') }} as is_number,
+    {{ sha256('name') }} as sha256,
     {{ hash_share('name') }} as hash_share
 from things
 """

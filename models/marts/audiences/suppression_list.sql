@@ -43,13 +43,14 @@ ranked as (
     left join block_reasons on unioned.reason = block_reasons.reason
 ),
 
--- of the erased only a keyed hash is kept: enough never to contact them again, and not to be guessed
+-- of the erased only a keyed hash is kept: enough never to contact them again, and not to be guessed; it is that of the SHA-256,
+-- which is all that some destinations were given
 final as (
     select
         channel,
         address_type,
         case when reason != 'erased' then address end as address,
-        case when reason = 'erased' then {{ keyed_hash('address') }} end as address_hash,
+        case when reason = 'erased' then {{ keyed_hash(sha256('address')) }} end as address_hash,
         reason,
         suppressed_at
     from ranked
