@@ -164,7 +164,8 @@ DEMO = [
     person("p11", "twin@example.com", "+14155550104"),
     person("p12", "listed@example.com", "+14155550105"),
     person("p13", "returned@example.com", "+14155550106"),
-    person("p14", "shared@example.com", "+14155550107"),
+    # who has it too said no, so the marts refuse the address
+    person("p14", "shared@example.com", "+14155550107", consent=("sms", "push")),
     person("p15", "shared@example.com", "+14155550108", consent=("push",), audiences=()),
     person("p16", "lone@example.com", "+14155550109", audiences=("stage_new", "at_risk"), last_name=None,
            last_order_date=None, net_revenue="-5.2500", region="007", city="Saint-Étienne"),

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import tempfile
+import unicodedata
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -76,7 +77,9 @@ def read(shop, delivery, separator):
 
 
 def as_written(email):
-    return (email or "").strip(BLANKS).lower()
+    text = email or ""
+    blank = "".join({one for one in text if unicodedata.category(one) in ("Zs", "Zl", "Zp", "Cc", "Cf")})
+    return unicodedata.normalize("NFC", text.strip(blank).lower())
 
 
 def expect(one, delivery, safe, people):
