@@ -77,7 +77,7 @@ def read(shop, delivery, separator):
 
 
 def as_written(email):
-    text = email or ""
+    text = email if email and "@" in email[1:-1] else ""  # what has no @ is no address
     blank = "".join({one for one in text if unicodedata.category(one) in ("Zs", "Zl", "Zp", "Cc", "Cf")})
     return unicodedata.normalize("NFC", text.strip(blank).lower())
 
