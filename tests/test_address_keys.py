@@ -10,14 +10,14 @@ from collections import Counter
 
 import phonenumbers
 import pytest
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 import generate_phone_regions
 from keyed_hash import read_key
-from phonenumbers import PhoneNumberFormat, PhoneNumberType
 from typed import Desk
 
 LONG = os.environ.get("TEST_LONG")
-REGIONS = "DE US GB FR IT ES AT CH NL BE SE NO DK FI PL CZ HU RO GR PT IE AU NZ JP CN IN BR MX AR RU UA TR ZA KR IL SG".split()
+REGIONS = re.findall("[A-Z]+", "DE US GB FR IT ES AT CH NL BE SE NO DK FI PL CZ HU RO GR PT IE AU NZ JP CN IN BR MX AR RU UA TR ZA KR IL SG")
 BLANKS = [" ", "\t", "\N{NO-BREAK SPACE}", "\N{IDEOGRAPHIC SPACE}", "\N{ZERO WIDTH SPACE}", "\N{ZERO WIDTH NO-BREAK SPACE}", "\N{WORD JOINER}", "\r\n"]
 
 
@@ -102,7 +102,7 @@ def test_spellings_of_a_phone_number(desk):
         ("+49 030 901820", ""): ("+4930901820", True),
         ("030 901820", "DE"): ("+4930901820", True),
         ("٠٣٠ ٩٠١٨٢٠", "DE"): ("+4930901820", True),
-        ("＋49 30 901820", ""): ("+4930901820", True),
+        ("\uff0b49 30 901820", ""): ("+4930901820", True),
         ("\u200b030\u00a0901820", "DE"): ("+4930901820", True),
         ("tel:+49-30-901820", ""): ("+4930901820", True),
         ("030 901820", ""): ("030901820", False),

@@ -92,7 +92,6 @@ with said as (
 addressed as (
     {%- for address_type, address in [
         ('email', email_key('email')),
-        ('phone', phone_digits('phone')),
         ('user_id', strip('user_id'))
     ] %}
     select
@@ -104,8 +103,19 @@ addressed as (
         has_time
     from said
     where {{ address_type }} is not null
-    {{ 'union all' if not loop.last }}
+
+    union all
     {%- endfor %}
+
+    select
+        'phone' as address_type,
+        phone_keys.phone_key as address,
+        said.channel,
+        said.is_yes,
+        said.said_at,
+        said.has_time
+    from said
+    inner join {{ ref('int_phone_keys') }} as phone_keys on {{ strip('said.phone') }} = phone_keys.phone and phone_keys.region = ''
 ),
 
 -- by the address that somebody has: a number without its country is a no to it under that name, and no yes
