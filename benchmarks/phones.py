@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("scripts", "tests")]
 
-from typed import Desk
+from typed import Desk  # noqa: E402
 
 # region, and a number of it as people write it, # for the digits that tell the numbers apart
 FORMS = [

@@ -346,6 +346,11 @@ class Shop:
                 for channel in CHANNELS:
                     reason, since = found.get((address, channel), (None, None, None))[1:]
                     found[address, channel] = (None, "erased", min(at, since) if reason == "erased" else at)
+        shared = [address for address, owners in self.owners.items() if len(owners) > 1]
+        for address, channel in ((address, channel) for address in shared for channel in CHANNELS):
+            said = set().union(*(self.noes(person, channel) for person in self.owners[address]))
+            if said and (address, channel) not in found:
+                found[address, channel] = (address[1], (*SEVERITY, "opted_out")[min(said)], ALWAYS)
         return {
             (channel, kind, address if clear else hashed(address)): (reason, None if at == ALWAYS else at)
             for ((kind, address), channel), (clear, reason, at) in found.items()

@@ -288,26 +288,20 @@ def contact(con, channel):
 
 
 def block(con, channel):
-    """Create (once) the table of what blocks an address on a channel: (kind, value, rank). Returns (name, kinds).
-
-    An address blocks when it, or its hash, is on the suppression list. Where a channel has several kinds of addresses, the
-    marts judge the first, and the others also block when a person who has them said no.
+    """Create (once) the table of what blocks an address on a channel, itself or its hash: (kind, value, rank), from the
+    suppression list. Returns (name, kinds).
     """
-    table, others = f"block_{channel}", CHANNELS[channel][1:]
-    mailbox, states = keys.mailbox_key("address"), contact(con, channel)
-    # the marts know of a later yes to the number with its country
+    table = f"block_{channel}"
+    contact(con, channel)
+    # only the marts know of a later yes to the number with its country
     followed = "address_type = 'phone' and reason = 'opted_out' and not starts_with(address, '+')"
-    people = "".join(f"union all select '{TYPES[field]}', {ADDRESS[field]}, c.rank from no join {PERSON} using (person_id) "
-                     f"join {states} c using (person_id) " for field in others)
     con.execute(f"""create temp table if not exists {table} as
         with listed as (select *, {_rank('reason')} as rank from marts.suppression_list
-                        where channel = '{channel}' or channel is null),
-        no as (select person_id from marts.customer_channels where channel = '{channel}'
-               and (consent_status = 'opted_out' or blocked_reason in ('erased', 'complaint', 'unsubscribed')))
+                        where channel = '{channel}' or channel is null)
         select kind, value, max(rank)::utinyint as rank from (
             select if({followed}, 'phone_no', address_type) as kind, address as value, rank from listed
             union all select address_type || '_hash', address_hash, rank from listed where address is null
-            union all select 'mailbox', {mailbox}, rank from listed where address_type = 'email' {people})
+            union all select 'mailbox', {keys.mailbox_key('address')}, rank from listed where address_type = 'email')
         where value <> '' group by all""")
     return table, sorted(row[0] for row in con.execute(f"select distinct kind from {table}").fetchall())
 

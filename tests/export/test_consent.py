@@ -166,10 +166,6 @@ def test_a_listed_phone_is_not_written_beside_an_address(shop):
     shop(code=0)
     assert "442079460134" not in shop.file("csv/at_risk.csv").read_text() + shop.file("ads/at_risk.csv").read_text()
     assert "ann@example.com" in shop.file("csv/at_risk.csv").read_text()
-    # and neither is that of somebody who said no by another address
-    shop.publish([person("p1", "ann@example.com", "+442079460134"), person("p2", "bob@example.com", "+442079460134", blocked={"ads": "complaint"})], [])
-    shop(code=0)
-    assert "442079460134" not in shop.file("ads/at_risk.csv").read_text()
 
 
 def test_listed_addresses_that_look_like_formulas_reach_the_destination(shop):

@@ -7,11 +7,25 @@ consent_states as (
     where status = 'opted_out'
 ),
 
+noes as (
+    select * from {{ ref('int_person_noes') }}
+    where people = 1 and reason != 'hard_bounce'
+),
+
+addresses as (
+    select * from {{ ref('int_person_addresses') }}
+),
+
+address_keys as (
+    select * from {{ ref('int_address_keys') }}
+    where people > 1 and key = address
+),
+
 block_reasons as (
     select * from {{ ref('block_reasons') }}
 ),
 
-unioned as (
+said as (
     select
         channel,
         address_type,
@@ -29,6 +43,32 @@ unioned as (
         'opted_out' as reason,
         changed_at as suppressed_at
     from consent_states
+),
+
+-- an address that somebody shares who said no by another one
+shared as (
+    select distinct
+        noes.channel,
+        addresses.address_type,
+        addresses.address,
+        noes.reason,
+        cast(null as timestamp) as suppressed_at
+    from noes
+    inner join addresses on noes.person_id = addresses.person_id
+    inner join address_keys
+        on addresses.address_type = address_keys.address_type and addresses.address = address_keys.address
+    left join said
+        on
+            noes.channel = said.channel
+            and addresses.address_type = said.address_type
+            and addresses.address = said.address
+    where said.address is null
+),
+
+unioned as (
+    select * from said
+    union all
+    select * from shared
 ),
 
 -- the strongest reason with its own time; an opt-out is no suppression and comes last

@@ -18,8 +18,8 @@ address_keys as (
     select * from {{ ref('int_address_keys') }}
 ),
 
-suppressions as (
-    select * from {{ ref('int_suppressions') }}
+noes as (
+    select * from {{ ref('int_person_noes') }}
 ),
 
 consent_states as (
@@ -52,89 +52,13 @@ targets as (
     left join phone_keys on profiles.phone = phone_keys.phone and profiles.phone_region = phone_keys.region
 ),
 
-person_keys as (
-    select
-        addresses.person_id,
-        address_keys.address_type,
-        address_keys.address,
-        address_keys.key_type,
-        address_keys.key,
-        address_keys.people
-    from addresses
-    inner join address_keys
-        on addresses.address_type = address_keys.address_type and addresses.address = address_keys.address
-),
-
-said_no as (
-    select
-        address_type,
-        address,
-        channel,
-        reason,
-        cast(null as timestamp) as said_at_utc
-    from suppressions
-
-    union all
-
-    select
-        address_type,
-        address,
-        channel,
-        'opted_out' as reason,
-        changed_at_utc as said_at_utc
-    from consent_states
-    where status = 'opted_out'
-),
-
--- a no to one spelling of a mailbox is a no to it
-noes as (
-    select
-        address_type as key_type,
-        address as key,
-        channel,
-        reason,
-        said_at_utc
-    from said_no
-
-    union all
-
-    select
-        'mailbox' as key_type,
-        {{ mailbox_key('address') }} as key,
-        channel,
-        reason,
-        said_at_utc
-    from said_no
-    where address_type = 'email' and {{ is_aliased('address') }}
-),
-
-met as (
-    select
-        person_keys.*,
-        noes.channel,
-        noes.reason
-    from person_keys
-    inner join noes on person_keys.key_type = noes.key_type and person_keys.key = noes.key
-    -- an opt-out by a number without its country is followed by a yes to the number with it
-    left join consent_states as later_yeses
-        on
-            person_keys.key_type = 'phone'
-            and person_keys.key != person_keys.address
-            and later_yeses.address_type = 'phone'
-            and later_yeses.address = person_keys.address
-            and later_yeses.channel = noes.channel
-            and later_yeses.status = 'opted_in'
-            and later_yeses.changed_at_utc > noes.said_at_utc
-    where later_yeses.address is null
-),
-
 -- under an address of one's own it is one's no; a bounce says nothing about the other addresses
 noes_of_people as (
     select distinct
         person_id,
         channel,
         reason
-    from met
+    from noes
     where people = 1 and reason != 'hard_bounce'
 ),
 
@@ -151,14 +75,14 @@ blocks as (
     select
         targets.person_id,
         targets.channel,
-        met.reason
+        noes.reason
     from targets
-    inner join met
+    inner join noes
         on
-            targets.person_id = met.person_id
-            and targets.channel = met.channel
-            and targets.address_type = met.address_type
-            and targets.address = met.address
+            targets.person_id = noes.person_id
+            and targets.channel = noes.channel
+            and targets.address_type = noes.address_type
+            and targets.address = noes.address
 
     union all
 
@@ -167,16 +91,15 @@ blocks as (
         targets.channel,
         noes_of_people.reason
     from targets
-    inner join person_keys
+    inner join address_keys as own
         on
-            targets.person_id = person_keys.person_id
-            and targets.address_type = person_keys.address_type
-            and targets.address = person_keys.address
-            and person_keys.people > 1
-            and (person_keys.key = person_keys.address or person_keys.key_type = 'mailbox')
-    inner join person_keys as others
-        on person_keys.key_type = others.key_type and person_keys.key = others.key
-    inner join noes_of_people on others.person_id = noes_of_people.person_id and targets.channel = noes_of_people.channel
+            targets.address_type = own.address_type
+            and targets.address = own.address
+            and own.people > 1
+            and (own.key = own.address or own.key_type = 'mailbox')
+    inner join address_keys as others on own.key_type = others.key_type and own.key = others.key
+    inner join addresses on others.address_type = addresses.address_type and others.address = addresses.address
+    inner join noes_of_people on addresses.person_id = noes_of_people.person_id and targets.channel = noes_of_people.channel
 ),
 
 suppressed as (
