@@ -216,7 +216,6 @@ class RandomShop:
 
     def statement(self, mine, kinds):
         status = self.dice.choice(("opted_in", "OPTED_IN", "opted_in", "opted_out", "pending", None))
-        is_yes = (status or "").lower() == "opted_in"
         at = self.moment() if self.chance(0.85) else None
         text = self.text(at)
         if self.chance(0.1):  # the hour that autumn repeats
