@@ -2,8 +2,8 @@
 
 from functools import cache
 
-import raw_files
 from keyed_hash import hmac_sql
+from raw_checks import raw_files
 
 
 @cache

@@ -6,6 +6,7 @@ from common import Problem
 from keyed_hash import read_key
 
 from . import read_raw
+from .variables import misspelt
 
 
 class Plugin(BasePlugin):
@@ -21,6 +22,7 @@ class Plugin(BasePlugin):
     def store(self, target_config):
         """`adapter.store_relation('raw_reader', ...)`: dbt's way to hand a macro's values, here a request, to a plugin."""
         request = target_config.config
+        request["problems"] += misspelt(request["project_folder"], request["given"])
         cursor = self.connection.cursor()
 
         def query(sql, parameters=None):
@@ -31,6 +33,7 @@ class Plugin(BasePlugin):
             result = read_raw(
                 query, request["tables"], request["folder"], request["sources"], only_look=bool(request["problems"]),
                 state=(request["state_tables"], request["state_folder"]), databases=(request["databases"], self.databases),
+                schema=request["schema"], project=request["project"],
             )
         finally:
             cursor.close()
