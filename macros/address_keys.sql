@@ -157,11 +157,10 @@ unprefixed as (
     select
         prefix_pattern,
         {{ replace_matches('prefix_transform', '[\\\\][0-9]', '') }} as inserted,
-        {{ each_line({
-            'number': 'numbers',
-            'rest': replace_in_lines('numbers', 'prefix_pattern', "''"),
-            'transformed': replace_in_lines('numbers', 'prefix_pattern', 'prefix_transform'),
-        }) }}
+        {{ each_line(
+            ['number', 'rest', 'transformed'], 'numbers',
+            replace_in_lines('numbers', 'prefix_pattern', "''"), replace_in_lines('numbers', 'prefix_pattern', 'prefix_transform')
+        ) }}
     from prefixed
 ),
 

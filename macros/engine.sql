@@ -39,11 +39,11 @@
     {{ return("regexp_replace(" ~ text ~ ", '(?m)' || " ~ expression ~ ", " ~ replacement ~ ", 'g')") }}
 {% endmacro %}
 
-{#- One row per line of texts that have as many lines each: {column: text}. -#}
-{% macro each_line(texts) %}{{ return(adapter.dispatch('each_line')(texts)) }}{% endmacro %}
-{% macro duckdb__each_line(texts) %}
+{#- One row per line of three texts that have as many lines each, as columns of these names. -#}
+{% macro each_line(names, first, second, third) %}{{ return(adapter.dispatch('each_line')(names, first, second, third)) }}{% endmacro %}
+{% macro duckdb__each_line(names, first, second, third) %}
     {%- set columns = [] -%}
-    {%- for name, text in texts.items() -%}{%- do columns.append("unnest(string_split(" ~ text ~ ", chr(10))) as " ~ name) -%}{%- endfor -%}
+    {%- for text in [first, second, third] -%}{%- do columns.append("unnest(string_split(" ~ text ~ ", chr(10))) as " ~ names[loop.index0]) -%}{%- endfor -%}
     {{ return(columns | join(', ')) }}
 {% endmacro %}
 

@@ -31,10 +31,10 @@
     {{ return("regexp_replace(" ~ text ~ ", concat('(?m)', " ~ expression ~ "), translate(" ~ replacement ~ ", char(92), '$'))") }}
 {% endmacro %}
 
-{% macro spark__each_line(texts) %}
+{% macro spark__each_line(names, first, second, third) %}
     {%- set lists = [] -%}
-    {%- for text in texts.values() -%}{%- do lists.append("split(" ~ text ~ ", char(10), -1)") -%}{%- endfor -%}
-    {{ return("inline(arrays_zip(" ~ lists | join(', ') ~ ")) as (" ~ texts.keys() | join(', ') ~ ")") }}
+    {%- for text in [first, second, third] -%}{%- do lists.append("split(" ~ text ~ ", char(10), -1)") -%}{%- endfor -%}
+    {{ return("inline(arrays_zip(" ~ lists | join(', ') ~ ")) as (" ~ names | join(', ') ~ ")") }}
 {% endmacro %}
 
 {#- Java's own, of an older standard: it writes ss for ß -#}
