@@ -47,14 +47,20 @@
     {{ return(columns | join(', ')) }}
 {% endmacro %}
 
-{#- A domain as the DNS knows it: each label that is not ASCII in punycode. -#}
+{#- A domain as the DNS knows it: each label that is not ASCII in punycode. On DuckDB a function of the warehouse. -#}
 {% macro ascii_domain(domain) %}{{ return(adapter.dispatch('ascii_domain')(domain)) }}{% endmacro %}
+{% macro duckdb__ascii_domain(domain) %}{{ return("main.ascii_domain(" ~ domain ~ ")") }}{% endmacro %}
+
+{#- Makes the functions that models call; at every start, since it costs nothing. -#}
+{% macro make_functions() %}
+    {%- if execute -%}{%- do run_query("create or replace macro main.ascii_domain(domain) as " ~ punycode_of_labels('domain')) -%}{%- endif -%}
+{% endmacro %}
 {#-
   RFC 3492: first a label's ASCII characters; the others are inserted one by one, by code point and place, each written as how many
   states were passed since the one before, in a base of 36 whose thresholds (the bias) follow from the number before. One step
   after the other over the list of labels, since DuckDB takes twice as long to read a lambda for each lambda around it.
 -#}
-{% macro duckdb__ascii_domain(domain) %}
+{% macro punycode_of_labels(domain) %}
     {%- set threshold = 'greatest(1, least(26, step * 36 - label.bias[n]))' -%}
     {%- set steps = [
         "{'text': label, 'points': list_transform(string_split(label, ''), lambda letter: unicode(letter))}",

@@ -22,6 +22,7 @@
         {%- for warning in warnings -%}{%- do exceptions.warn(warning) -%}{%- endfor -%}
         {%- if problems -%}{{ stop_with(problems) }}{%- endif -%}
 
+        {{ make_functions() }}
         {{ start_invocation() }}
     {%- endif -%}
 {% endmacro %}

@@ -115,7 +115,8 @@ addressed as (
         said.said_at,
         said.has_time
     from said
-    inner join {{ ref('int_phone_keys') }} as phone_keys on {{ strip('said.phone') }} = phone_keys.phone and phone_keys.region = ''
+    inner join {{ ref('int_phone_keys') }} as phone_keys
+        on {{ strip('said.phone') }} = phone_keys.phone and phone_keys.region = ''
 ),
 
 -- by the address that somebody has: a number without its country is a no to it under that name, and no yes

@@ -34,7 +34,9 @@ statements as (
         false as is_opt_in,
         null as said_at
     from {{ ref('stg_esp__suppressions') }}
-    where coalesce(reason, 'none') != 'hard_bounce' and coalesce(lower(reason) not in (select own.word from {{ ref('own_imports') }} as own), true)
+    where
+        coalesce(reason, 'none') != 'hard_bounce'
+        and coalesce(lower(reason) not in (select own.word from {{ ref('own_imports') }} as own), true)
 
     union all
 

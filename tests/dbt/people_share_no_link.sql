@@ -7,7 +7,9 @@ with records as (
         identity_map.record_key
     from {{ ref('int_identity_records') }} as records
     inner join {{ ref('int_identity_map') }} as identity_map on records.record_key = identity_map.record_key
-    where records.email_key is null or records.email_key not in (select unlinked.email from {{ ref('int_unlinked_emails') }} as unlinked)
+    where
+        records.email_key is null
+        or records.email_key not in (select unlinked.email from {{ ref('int_unlinked_emails') }} as unlinked)
 )
 
 select 'email' as link

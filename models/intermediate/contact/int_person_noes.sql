@@ -84,10 +84,10 @@ met as (
             person_keys.key_type = 'phone'
             and person_keys.key != person_keys.address
             and later_yeses.address_type = 'phone'
-            and later_yeses.address = person_keys.address
-            and later_yeses.channel = noes.channel
+            and person_keys.address = later_yeses.address
+            and noes.channel = later_yeses.channel
             and later_yeses.status = 'opted_in'
-            and later_yeses.changed_at_utc > noes.said_at_utc
+            and noes.said_at_utc < later_yeses.changed_at_utc
     where later_yeses.address is null
 )
 
