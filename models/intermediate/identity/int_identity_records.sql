@@ -45,8 +45,9 @@ registered as (
         customers.customer_id as source_id,
         cast(null as string) as linked_key,
         customers.email,
+        customers.email_key,
         {{ name_key("coalesce(customers.first_name, '') || ' ' || coalesce(customers.last_name, '')") }} as person_name,
-        {{ normalised_phone('customers.phone') }} as phone,
+        {{ phone_digits('customers.phone') }} as phone,
         coalesce(customers.created_at, customers_by_order.first_ordered_at) as created_at,
         customers.created_at is null as is_undated,
         customers.source_system || ':customer:' || customers.customer_id as stable_key
@@ -63,6 +64,7 @@ registered as (
         user_id as source_id,
         {{ linked_record('app', 'users') }} as linked_key,
         email,
+        email_key,
         cast(null as string) as person_name,
         cast(null as string) as phone,
         created_at,
@@ -79,6 +81,7 @@ registered as (
         contact_id as source_id,
         {{ linked_record('esp', 'contacts') }} as linked_key,
         email,
+        email_key,
         cast(null as string) as person_name,
         cast(null as string) as phone,
         created_at,
@@ -95,15 +98,16 @@ guests as (
         source,
         cast(null as string) as source_id,
         cast(null as string) as linked_key,
-        email,
+        min(email) as email,
+        email_key,
         cast(null as string) as person_name,
         cast(null as string) as phone,
         min(ordered_at) as created_at,
         false as is_undated,
         source || ':guest_order:' || min_by(order_id, cast(ordered_at as string) || ' ' || order_id) as stable_key
     from order_records
-    where customer_id is null and email is not null
-    group by record_key, source, email
+    where customer_id is null and email_key is not null
+    group by record_key, source, email_key
 ),
 
 -- known only from what they did: ids without a record of their own
@@ -147,6 +151,7 @@ unregistered as (
         min(source_id) as source_id,
         cast(null as string) as linked_key,
         cast(null as string) as email,
+        cast(null as string) as email_key,
         cast(null as string) as person_name,
         cast(null as string) as phone,
         min(seen_at) as created_at,

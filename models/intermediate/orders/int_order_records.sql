@@ -13,10 +13,11 @@ judged as (
         orders.order_id,
         orders.customer_id,
         orders.email,
+        orders.email_key,
         orders.phone,
         orders.customer_name,
         coalesce(
-            orders.source_system || ':customer:' || orders.customer_id, orders.source_system || ':guest:' || orders.email
+            orders.source_system || ':customer:' || orders.customer_id, orders.source_system || ':guest:' || orders.email_key
         ) as record_key,
         orders.ordered_at,
         orders.order_date,

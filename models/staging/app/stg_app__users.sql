@@ -9,7 +9,8 @@ cleaned as (
         user_id,
         customer_id,
         -- text
-        {{ normalised_email('email') }} as email,
+        {{ written_email('email') }} as email,
+        {{ email_key('email') }} as email_key,
         default_city,
         default_region,
         upper(default_country) as default_country,

@@ -9,7 +9,8 @@ cleaned as (
         contact_id,
         customer_id,
         -- text
-        {{ normalised_email('email') }} as email,
+        {{ written_email('email') }} as email,
+        {{ email_key('email') }} as email_key,
         -- timestamps
         created_at
     from contacts

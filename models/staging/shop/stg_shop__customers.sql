@@ -9,7 +9,8 @@ cleaned as (
         customer_id,
         referred_by_customer_id,
         -- text
-        {{ normalised_email('email') }} as email,
+        {{ written_email('email') }} as email,
+        {{ email_key('email') }} as email_key,
         phone,
         first_name,
         last_name,

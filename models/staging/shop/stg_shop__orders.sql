@@ -9,7 +9,8 @@ cleaned as (
         order_id,
         customer_id,
         -- text
-        {{ normalised_email('email') }} as email,
+        {{ written_email('email') }} as email,
+        {{ email_key('email') }} as email_key,
         phone,
         customer_name,
         lower(status) as status,
