@@ -225,7 +225,7 @@ def make_raw_tables(project, warehouse):
     with duckdb.connect(str(warehouse)) as connection:
         for path in sorted((project / "models" / "staging").rglob("*__sources.yml")):
             for source in yaml.safe_load(path.read_text())["sources"]:
-                connection.execute(f"create schema if not exists {source['schema']}")
+                connection.execute("create schema if not exists raw_import")
                 for table in source["tables"]:
                     is_file = "path" in table.get("config", {}).get("meta", {})
                     adapters |= {path.parent.name} if is_file else set()
@@ -234,7 +234,7 @@ def make_raw_tables(project, warehouse):
                         declared = column.get("data_type", "string")
                         columns.append(f"{column['name']} {next(types[declared]) if is_file else declared}")
                     name = table.get("identifier", table["name"])
-                    connection.execute(f"create table {source['schema']}.{name} ({', '.join(columns)})")
+                    connection.execute(f"create table raw_import.{name} ({', '.join(columns)})")
     return sorted(adapters)
 
 
