@@ -308,5 +308,13 @@ select * from keys
 {% endmacro %}
 
 
+{#- Is the source of a consent, or the reason of a suppression, what our own import wrote there? Read back, that is no statement. -#}
+{% macro is_own_import(word) %}
+    {%- set words = [] -%}
+    {%- for own in var('own_imports') -%}{%- do words.append("coalesce(lower(" ~ word ~ "), '') = " ~ sql_text(own | lower)) -%}{%- endfor -%}
+    {{ return("(" ~ (words | join(' or ') or '1 = 0') ~ ")") }}
+{% endmacro %}
+
+
 {#- A person's name to compare: two spellings that differ by case or blanks are one. -#}
 {% macro name_key(name) %}{{ return("nullif(lower(" ~ strip(replace_matches(name, '[\\p{Z}\\p{C}]+', ' ')) ~ "), '')") }}{% endmacro %}

@@ -30,7 +30,7 @@ PRECEDENCE = ("erased", "complaint", "hard_bounce", "unsubscribed")
 OPTED_OUT = "opted_out"
 EVER, FOREVER = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
 BLANKS = ("", "  ", "\t", "\N{NO-BREAK SPACE}", "\N{IDEOGRAPHIC SPACE}", "\N{ZERO WIDTH SPACE}", "\N{ZERO WIDTH NO-BREAK SPACE}")
-ECHO = "customer_lifecycle"  # seed own_imports
+ECHO = "customer_lifecycle"  # variable own_imports
 # region: (calling code, what is dialled before a number there, how numbers begin, further digits)
 COUNTRIES = {
     "DE": ("49", "0", "30", 8), "AT": ("43", "0", "664", 7), "US": ("1", "1", "20155", 5), "FR": ("33", "0", "6", 8), "GB": ("44", "0", "7400", 6),

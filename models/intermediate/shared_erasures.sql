@@ -1,4 +1,5 @@
 -- erasure by an address of several people × each of them: it blocks the address and erases nobody, until one is erased by id
+{{ config(materialized='view') }}
 with erasures as (
     select * from {{ ref('int_statements') }}
     where statement = 'erased' and channel = 'email'

@@ -1,6 +1,5 @@
 -- from the raw tables themselves, messages included, whatever staging made of them:
 -- who said no, and not yes later, is not contacted
--- depends_on: {{ ref('own_imports') }}
 {%- set tables, times = {}, {} %}
 {%- if 'esp' in active_sources() %}
 {%- for name, time in [('consents', 'changed_at'), ('suppressions', none), ('messages', 'unsubscribed_at')] %}
@@ -29,7 +28,7 @@ with said as (
         {{ times.consents }} as said_at,
         changed_at is not null as has_time
     from {{ tables.consents }}
-    where coalesce(lower(cast(source as string)) not in (select own.word from {{ ref('own_imports') }} as own), true)
+    where not {{ is_own_import('cast(source as string)') }}
 
     union all
 
@@ -58,7 +57,7 @@ with said as (
     from {{ tables.suppressions }}
     where
         coalesce(lower({{ strip('cast(reason as string)') }}), 'unsubscribed') != 'hard_bounce'
-        and coalesce(lower(cast(reason as string)) not in (select own.word from {{ ref('own_imports') }} as own), true)
+        and not {{ is_own_import('cast(reason as string)') }}
 
     union all
 

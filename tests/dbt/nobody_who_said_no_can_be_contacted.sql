@@ -22,7 +22,7 @@ statements as (
     -- a yes of tomorrow is none yet
     where
         (coalesce(status, 'none') != 'opted_in' or changed_at < (select as_of.as_of_end from {{ ref('int_as_of') }} as as_of))
-        and coalesce(lower(source) not in (select own.word from {{ ref('own_imports') }} as own), true)
+        and not {{ is_own_import('source') }}
 
     union all
 
@@ -36,7 +36,7 @@ statements as (
     from {{ ref('stg_esp__suppressions') }}
     where
         coalesce(reason, 'none') != 'hard_bounce'
-        and coalesce(lower(reason) not in (select own.word from {{ ref('own_imports') }} as own), true)
+        and not {{ is_own_import('reason') }}
 
     union all
 

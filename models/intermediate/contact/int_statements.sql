@@ -22,11 +22,6 @@ phone_keys as (
     where region = ''
 ),
 
--- what our own import wrote there is no statement
-own_imports as (
-    select * from {{ ref('own_imports') }}
-),
-
 channels as (
     select * from {{ ref('channels') }}
 ),
@@ -47,7 +42,7 @@ said as (
         changed_at as said_at,
         changed_at_utc as said_at_utc
     from consents
-    where coalesce(lower(source) not in (select own_imports.word from own_imports), true)
+    where not {{ is_own_import('source') }}
 
     union all
 
@@ -61,7 +56,7 @@ said as (
         cast(null as timestamp) as said_at_utc
     from suppressions
     left join block_reasons on suppressions.reason = block_reasons.reason
-    where coalesce(suppressions.reason not in (select own_imports.word from own_imports), true)
+    where not {{ is_own_import('suppressions.reason') }}
     {% for statement, column in [('opted_out', 'unsubscribed_at'), ('complaint', 'complained_at')] %}
     union all
 

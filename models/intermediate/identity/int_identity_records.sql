@@ -45,7 +45,6 @@ registered as (
         customers.customer_id as source_id,
         cast(null as string) as linked_key,
         customers.email,
-        customers.email_key,
         {{ name_key("coalesce(customers.first_name, '') || ' ' || coalesce(customers.last_name, '')") }} as person_name,
         {{ phone_digits('customers.phone') }} as phone,
         coalesce(customers.created_at, customers_by_order.first_ordered_at) as created_at,
@@ -64,7 +63,6 @@ registered as (
         user_id as source_id,
         {{ linked_record('app', 'users') }} as linked_key,
         email,
-        email_key,
         cast(null as string) as person_name,
         cast(null as string) as phone,
         created_at,
@@ -81,7 +79,6 @@ registered as (
         contact_id as source_id,
         {{ linked_record('esp', 'contacts') }} as linked_key,
         email,
-        email_key,
         cast(null as string) as person_name,
         cast(null as string) as phone,
         created_at,
@@ -99,7 +96,6 @@ guests as (
         cast(null as string) as source_id,
         cast(null as string) as linked_key,
         min(email) as email,
-        email_key,
         cast(null as string) as person_name,
         cast(null as string) as phone,
         min(ordered_at) as created_at,
@@ -151,7 +147,6 @@ unregistered as (
         min(source_id) as source_id,
         cast(null as string) as linked_key,
         cast(null as string) as email,
-        cast(null as string) as email_key,
         cast(null as string) as person_name,
         cast(null as string) as phone,
         min(seen_at) as created_at,
@@ -168,6 +163,13 @@ unioned as (
     select * from guests
     union all
     select * from unregistered
+),
+
+keyed as (
+    select
+        *,
+        {{ email_key('email') }} as email_key
+    from unioned
 )
 
-select * from unioned
+select * from keyed

@@ -10,7 +10,6 @@ cleaned as (
         customer_id,
         -- text
         {{ written_email('email') }} as email,
-        {{ email_key('email') }} as email_key,
         default_city,
         default_region,
         upper(default_country) as default_country,

@@ -10,7 +10,6 @@ cleaned as (
         customer_id,
         -- text
         {{ written_email('email') }} as email,
-        {{ email_key('email') }} as email_key,
         -- timestamps
         created_at
     from contacts

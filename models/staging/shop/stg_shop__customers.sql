@@ -10,7 +10,6 @@ cleaned as (
         referred_by_customer_id,
         -- text
         {{ written_email('email') }} as email,
-        {{ email_key('email') }} as email_key,
         phone,
         first_name,
         last_name,
