@@ -161,7 +161,7 @@ def compile_project(folder):
 
 def copy_project(copy):
     # what has no SQL of its own costs half of dbt's time
-    rest = shutil.ignore_patterns("*__expectations.yml", "semantic", "exposures.yml", "*unit_tests.yml", "*.py", "node_modules", "fixtures")
+    rest = shutil.ignore_patterns("__pycache__", "*__expectations.yml", "semantic", "exposures.yml", "*unit_tests.yml", "*.py", "node_modules", "fixtures")
     for name in ("models", "macros", "seeds", "tests"):
         shutil.copytree(PROJECT / name, copy / name, ignore=rest)
     # nothing is read from files here
@@ -225,7 +225,7 @@ def make_raw_tables(project, warehouse):
     with duckdb.connect(str(warehouse)) as connection:
         for path in sorted((project / "models" / "staging").rglob("*__sources.yml")):
             for source in yaml.safe_load(path.read_text())["sources"]:
-                connection.execute(f"create schema if not exists {source['schema']}")
+                connection.execute("create schema if not exists raw_import")
                 for table in source["tables"]:
                     is_file = "path" in table.get("config", {}).get("meta", {})
                     adapters |= {path.parent.name} if is_file else set()
@@ -234,7 +234,7 @@ def make_raw_tables(project, warehouse):
                         declared = column.get("data_type", "string")
                         columns.append(f"{column['name']} {next(types[declared]) if is_file else declared}")
                     name = table.get("identifier", table["name"])
-                    connection.execute(f"create table {source['schema']}.{name} ({', '.join(columns)})")
+                    connection.execute(f"create table raw_import.{name} ({', '.join(columns)})")
     return sorted(adapters)
 
 
