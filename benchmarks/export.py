@@ -37,11 +37,11 @@ FIELDS = [
 COPY = """
 import duckdb, sys
 sys.path.insert(0, sys.argv[3])
-from audience_export.rows import normalised, plain_e164
+from audience_export.rows import normalised
 con = duckdb.connect()
 con.execute(f"attach '{sys.argv[1]}' as source (read_only); use source")
 count = con.execute(f'''copy (
-    with person as (select *, {normalised("email", "email")} as e, {plain_e164("phone")} as p from marts.customers),
+    with person as (select *, {normalised("email", "email")} as e, phone_e164 as p from marts.customers),
     hashed as (select *, sha256(e) as email_sha256, sha256(p) as phone_sha256 from person),
     listed as (select * from marts.suppression_list where channel = 'ads')
     select email_sha256, phone_sha256, COLUMNS
@@ -49,7 +49,6 @@ count = con.execute(f'''copy (
     join marts.customer_channels ch on ch.person_id = hashed.person_id and ch.channel = 'ads'
     where m.audience = 'everyone' and not m.is_holdout and ch.can_contact and ch.consent_status = 'opted_in'
         and e not in (select address from listed where address_type = 'email' and address is not null)
-        and email_sha256 not in (select address_sha256 from listed where address_type = 'email')
         and p not in (select address from listed where address_type = 'phone' and address is not null)
     ) to '{sys.argv[2]}' (header)''').fetchone()[0]
 print(count)
@@ -65,7 +64,7 @@ def build(path, people):
     with duckdb.connect(str(path)) as con:
         con.execute(f"""use marts;
             insert into customers by name select md5(i::varchar) as person_id, 'C' || i as primary_customer_id,
-                'person' || i || '@example' || i % 50 || '.com' as email, '+4915' || lpad(i::varchar, 9, '0') as phone,
+                'person' || i || '@example' || i % 50 || '.com' as email, '+4915' || lpad(i::varchar, 9, '0') as phone, phone as phone_e164,
                 'U' || i as app_user_id, ['Ann', 'José', 'Marie-Claire', '정', 'Ömer'][i % 5 + 1] || i % 997 as first_name,
                 ['O''Neil', 'Müller', 'de la Cruz', 'Smith, Jr.'][i % 4 + 1] || i % 4999 as last_name, 'DE' as country,
                 'BE' as region, 'Berlin' as city, 'de' as language, 'Europe/Berlin' as time_zone,
@@ -80,11 +79,17 @@ def build(path, people):
                       unnest([can_email, can_sms, can_push, can_ads]) as ok from customers);
             insert into audience_members by name select 'everyone' as audience, person_id, date '2026-11-01' as entered_on,
                 orders_count = 39 as is_holdout, can_email, can_sms, can_push, can_ads from customers;
-            insert into suppression_list select 'ads', 'email', if(i % 5 = 0, null, email), sha256(email),
+            insert into suppression_list select 'ads', 'email', if(i % 5 = 0, null, email), if(i % 5 = 0, sha256(email), null),
                 if(i % 5 = 0, 'erased', 'unsubscribed'), timestamp '2026-03-04'
                 from (select email, row_number() over () as i from customers using sample {people // 40} rows);
-            insert into suppression_list select 'ads', 'phone', phone, sha256(phone), 'opted_out', timestamp '2026-03-04'
-                from (select phone from customers using sample {people // 100} rows)""")
+            insert into suppression_list select 'ads', 'phone', phone, null, 'opted_out', timestamp '2026-03-04'
+                from (select phone from customers using sample {people // 100} rows);
+            create temp table refused as select person_id from customers where coalesce(email, '') in (select address from suppression_list
+                where address_type = 'email' and address is not null) or phone in (select address from suppression_list where address_type = 'phone');
+            update customers set can_ads = false where person_id in (from refused);
+            update audience_members set can_ads = false where person_id in (from refused);
+            update customer_channels set can_contact = false, consent_status = 'opted_out', blocked_reason = 'no_consent', consented_at = null
+                where channel = 'ads' and person_id in (from refused)""")
 
 
 def measure(command, folder):

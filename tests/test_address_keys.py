@@ -5,6 +5,8 @@ import hmac
 import os
 import random
 import re
+import subprocess
+import sys
 import unicodedata
 from collections import Counter
 
@@ -14,6 +16,7 @@ from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 import generate_phone_regions
 from keyed_hash import read_key
+from support import PROJECT
 from typed import Desk
 
 LONG = os.environ.get("TEST_LONG")
@@ -239,3 +242,11 @@ def test_no_form_of_unicode_makes_two_of_one_address(desk):
     for name in names:
         forms = {unicodedata.normalize(form, f"{name}@example.com") for form in ("NFC", "NFD")}
         assert len(set(values(desk, desk.macros["email_key"]("t"), list(forms)))) == 1
+
+
+def test_a_million_numbers_cost_fifteen_seconds_at_most():
+    count = 1_000_000 if LONG else 100_000
+    done = subprocess.run([sys.executable, PROJECT / "benchmarks" / "phones.py", "--phones", str(count)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    assert float(re.search(r"([0-9.]+) a million", done.stdout)[1]) <= 15
