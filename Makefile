@@ -69,7 +69,7 @@ test-spark: .venv/dev .venv/spark ## have Spark's analyser read every model and 
 
 lint: .venv/dev data/demo ## ruff and sqlfluff
 	$(BIN)/ruff check .
-	LIFECYCLE_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests
+	LIFECYCLE_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests/dbt
 
 clean: ## remove everything that was made, but not your data
 	rm -rf .venv .venv-superset .superset tests/report/node_modules target logs exports published warehouse/*.duckdb data/demo data/demo_state
@@ -78,24 +78,24 @@ data/demo: | .venv/core
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo
 
 # hashed locks: the same packages on every machine
-.venv/core: requirements.lock
+.venv/core: requirements/core.lock
 	@echo "Installing dbt and DuckDB into .venv (about half a minute) ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r requirements/core.lock
 	@touch $@
 
 # an extra of its own, as it is larger than everything else together; `make build` goes on without it and says so
-.venv/validate: requirements-validate.lock | .venv/core
+.venv/validate: requirements/validate.lock | .venv/core
 	@echo "Installing Great Expectations for the checks of raw data ..."
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 
-.venv/metrics: requirements-metrics.lock | .venv/core
+.venv/metrics: requirements/metrics.lock | .venv/core
 	@echo "Installing MetricFlow for metrics by name ..."
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 
-.venv/spark: requirements-spark.lock | .venv/core
+.venv/spark: requirements/spark.lock | .venv/core
 	@echo "Installing Spark for the check of portable SQL (600 MB, a minute) ..."
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
@@ -107,11 +107,11 @@ data/demo: | .venv/core
 	.venv-superset/bin/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 
-.venv/dev: requirements-dev.lock requirements-data.lock | .venv/core
+.venv/dev: requirements/dev.lock requirements/data.lock | .venv/core
 	@echo "Installing the linters and test tools into .venv ..."
-	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements/dev.lock
 	@# only its data files are used, and its tests are skipped where it cannot be had
-	-$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements-data.lock
+	-$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes --no-deps -r requirements/data.lock
 	@touch $@
 
 # axe-core, for tests/test_report_browser.py; without it those tests are skipped and say so

@@ -440,7 +440,7 @@ def test_a_wrong_list_of_audiences_says_so_in_one_line(demo, tmp_path, listed, m
     )
     assert done.returncode and not warehouse.exists()
     (line,) = [line for line in done.stdout.splitlines() if message in line]
-    assert "nowhere" not in listed or "models/intermediate/int_audiences.sql" in line
+    assert "nowhere" not in listed or "models/intermediate/audiences/int_audiences.sql" in line
 
 
 def wilson(successes, n, z=1.959963984540054):

@@ -144,7 +144,7 @@ def test_contact_guard_finds_everybody_who_said_no(built, tmp_path):
                 reasons = built.oracle.reports[address, channel]
                 if not is_yes or any(shop_oracle.SEVERITY[severity] != "hard_bounce" for severity, _ in reasons):
                     expected.add((person, channel))
-    (compiled,) = built.path.with_suffix(".target").glob("compiled/*/tests/nobody_who_said_no_can_be_contacted.sql")
+    (compiled,) = built.path.with_suffix(".target").glob("compiled/*/tests/dbt/nobody_who_said_no_can_be_contacted.sql")
     query = compiled.read_text().replace('"lifecycle".', "")
     with duckdb.connect() as con:
         con.execute(f"attach '{built.path}' as lifecycle (read_only)")

@@ -12,7 +12,7 @@ import pytest
 
 from support import PROJECT, script
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (requirements-dev.lock)")
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (requirements/dev.lock)")
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 AXE = PROJECT / "tests" / "report" / "node_modules" / "axe-core" / "axe.min.js"

@@ -172,8 +172,8 @@ def copy_project(copy):
     settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
     del settings["on-run-start"], settings["on-run-end"]
     (copy / "dbt_project.yml").write_text(yaml.safe_dump(settings))
-    (copy / "tests" / "planted.sql").write_text(PLANTED)
-    (copy / "tests" / "calculated.sql").write_text(CALCULATED)
+    (copy / "tests" / "dbt" / "planted.sql").write_text(PLANTED)
+    (copy / "tests" / "dbt" / "calculated.sql").write_text(CALCULATED)
 
     macros = {name: macro for name, macro in dispatched_macros().items() if name not in NOT_TEXT}
     for path in (copy / "macros").glob("*.sql"):
