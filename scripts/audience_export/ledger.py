@@ -237,7 +237,8 @@ class Ledger:
 
     def keys(self, name, source, columns):
         """SELECT of one row per key of plus operations: columns, header, value, k, m."""
-        return " union all ".join(f"select {columns}{',' * bool(columns)} {self.header(name, n)} as header, i{n} as value, k{n} as k, m{n} as m "
+        return " union all ".join(f"select {columns}{',' * bool(columns)} {self.header(name, n)} as header, i{n} as value, k{n} as k, m{n} as m, "
+                                  f"{' and '.join(['true', *(f'i{m} is null' for m in range(n))])} as is_first "
                                   f"from {source} where i{n} is not null" for n in range(self.width(name)))
 
     def held(self, con, name, audience, plus):
@@ -257,14 +258,14 @@ class Ledger:
                 left join no_keys by_mailbox on by_mailbox.k = plus.m
                 left join no_people by_person on by_person.person_id = plus.person_id group by all),
             events as (
-                select plus.header, plus.value, runs.seq, plus.run, 'plus' as sign, refusals.run is not null as refused, digest, shape, k, plus.reason
+                select plus.header, plus.value, runs.seq, plus.run, 'plus' as sign, refusals.run is not null as refused, digest, shape, k, plus.reason, is_first
                 from plus join runs using (run) left join refusals on refusals.run = plus.run and refusals.sign = 'plus'
                     and refusals.header = plus.header and refusals.value = plus.value
                 union all
-                select refusals.header, refusals.value, runs.seq, refusals.run, 'plus', true, null, null, null, null
+                select refusals.header, refusals.value, runs.seq, refusals.run, 'plus', true, null, null, null, null, null
                 from refusals join runs using (run) where refusals.sign = 'plus'
                 union all
-                select minus_ops.header, minus_ops.value, runs.seq, minus_ops.run, 'minus', refusals.run is not null, null, minus_ops.shape, null, null
+                select minus_ops.header, minus_ops.value, runs.seq, minus_ops.run, 'minus', refusals.run is not null, null, minus_ops.shape, null, null, null
                 from minus_ops join runs using (run) left join refusals on refusals.run = minus_ops.run
                     and refusals.sign = 'minus' and refusals.header = minus_ops.header and refusals.value = minus_ops.value),
             ordered as (
@@ -289,7 +290,7 @@ class Ledger:
                 list(digest) filter (where seq = last_seq) as digests,
                 max(acked) filter (where seq = last_seq and sign = 'plus') is not null as is_known,
                 bool_and(is_only) as is_only, arg_max(shape, seq) as shape, any_value(k) as k,
-                max(seq) filter (where sign = 'plus') as plus_seq,
+                max(seq) filter (where sign = 'plus') as plus_seq, coalesce(bool_or(is_first), true) as is_first,
                 bool_or(lived.reason in {LASTING}) as is_lasting,
                 coalesce(greatest(max(key_rank), max(mailbox_rank), max(person_rank)), 0) as rank
             from lived left join noes on noes.header = lived.header and noes.value = lived.value
@@ -302,7 +303,7 @@ class Ledger:
 
         Creates `standing` (id, is_sure): rows whose last operation says the same, of which nothing else is known;
         `fresh` (id, digest, i0 …, is_sure, first_sure, is_same, is_stored): all other rows; `gone` (header, value, shape,
-        rank): what may be there and is not wanted. Returns how many keys may be there.
+        rank, is_first): what may be there and is not wanted. Returns how many people may be there.
 
         Most rows are as they were, which their digests alone tell: the largest file of operations is read for its digests,
         and keys are looked at only where something else happened to them, or where no row of today is the same.
@@ -344,8 +345,8 @@ class Ledger:
                 from known group by id)
             select news.id, news.digest, {', '.join(f'news.i{n}' for n in range(count))}, is_sure, first_sure, is_same, is_stored, is_only
             from news join rows using (id)""")
-        con.execute("create or replace temp table gone as select header, value, shape, rank from held where may_be")
+        con.execute("create or replace temp table gone as select header, value, shape, rank, is_first from held where may_be")
         for n, header in enumerate(shape["headers"]):
             con.execute(f"""delete from gone where header = {literal(header)} and value in (
                 select w.i{n} from ({written}) w join gone g on g.value = w.i{n} and g.header = {literal(header)})""")
-        return con.execute("select (select count(*) from standing) + (select count(*) from held where may_be)").fetchone()[0]
+        return con.execute("select (select count(*) from standing) + (select count(*) from held where may_be and is_first)").fetchone()[0]

@@ -117,7 +117,7 @@ class Run:
                   "mode": delivery.mode, "format": spec["format"], "separator": spec.get("separator", ","),
                   "updated_at": delivery.payload.get("updated_at"), "attest": delivery.given.get("attest"),
                   "given": delivery.given, "shapes": [delivery.shape()], "audiences": {}, "suppress": []}
-        last = self.ledger.last(delivery.name)
+        last = next((entry.node for entry in reversed(self.ledger.of(delivery.name)) if entry.acked), None)
         if "updated_at" in delivery.payload and last and datetime.fromisoformat(last["at"]).replace(microsecond=0) >= self.now.replace(microsecond=0):
             raise Problem(UNEXPECTED, f"{delivery.name}: {delivery.payload['updated_at']} must increase, but the clock "
                                       "is behind the last delivery")
@@ -249,7 +249,7 @@ class Run:
                       "(not is_stored or not is_only) and id in (select id from sending)")
             self.store(audience, "plus", self.additions(delivery, shape, stored), shape)
         self.store(audience, "minus", f"select {rows.literal(self.run_id)} as run, shape, header, value from gone", None)
-        leaving, noes = con.execute("select count(*) filter (where rank = 0 and shape = ?), count(*) filter (where rank > 0) "
+        leaving, noes = con.execute("select count(*) filter (where rank = 0 and is_first and shape = ?), count(*) filter (where rank > 0) "
                                     "from gone", [shape["id"]]).fetchone()
         return {"held": held, "leaving": leaving, "said_no": noes}
 
