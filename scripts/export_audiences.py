@@ -91,9 +91,10 @@ def run(args):
         # Beside the deliveries, not in them: people and rules are for the marketer, not for the ESP.
         con.execute(f"copy (from quarantine order by all) to {rows.literal(staging / 'quarantine.csv')} (header)")
         files.seal(staging / "quarantine.csv")
-        con.close()
         if args.dry_run:
             return {**result, "status": "dry run: nothing was written" if not this.hits else "blocked", "folder": None}
+        tidy(con, state.ledger, this, scratch)
+        con.close()
         nodes = {name: node_of(record, manifest, record.pop("parts"), str(Path(args.config).resolve())) for name, record in records.items()}
         state.ledger.take(scratch, [part for node in nodes.values() for part in node["parts"]])
         shutil.rmtree(scratch)
@@ -110,6 +111,15 @@ def run(args):
                                       "it is not handed over, or not acknowledged") from None
         state.ledger.sweep()
         return result
+
+
+def tidy(con, ledger, this, scratch):
+    """Forget what need not be known any more, before the run is published: an interrupted one leaves all as it was."""
+    for name, found in this.forgettable.items():
+        if found:
+            con.execute("create or replace temp table forgettable as select unnest(?::blob[]) as value", [[row[0] for row in found]])
+            ledger.forget(con, name, "forgettable", scratch)
+        ledger.merge(con, name, scratch)
 
 
 def former_deliveries(state, config, args):

@@ -26,8 +26,7 @@ MODES = ("full", "delta")
 IMPORTS = ("changes", "adds", "replaces")
 SHIPPED = Path(__file__).parents[2] / "destinations.yml"
 GUARDS = {"empty": 0, "shrank": 0.2, "grew": 0.5, "removed": 0.05, "quarantined": 0.02,
-          "source_age_hours": 32, "consent_age_days": 7, "load_age_hours": 56, "suppression_shrank": 0,
-          "suppression_lifted": 0.05}
+          "source_age_hours": 32, "consent_age_days": 7, "load_age_hours": 56, "suppression_shrank": 0}
 # What text is made of before it is written or hashed: `rows.normalised` says how. A list is applied from left to right.
 KINDS = ("digits", "gmail", "name", "bare_name", "letters", "zip", "state", "country", "gender", "lower", "upper")
 # Columns that a spec may speak of although not all marts have them.

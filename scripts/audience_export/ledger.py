@@ -99,8 +99,7 @@ class Ledger:
 
     def _merged(self, _, event):
         self.parts = [part for part in self.parts if part["file"] not in event["replaced"]]
-        self.parts += [{**part, "run": None, "delivery": self.names.get(part["delivery"], part["delivery"])}
-                       for part in event["parts"]]
+        self.parts += [{**part, "delivery": self.names.get(part["delivery"], part["delivery"])} for part in event["parts"]]
 
     def _told(self, _, event):
         self.told |= set(event["keys"])
@@ -350,3 +349,60 @@ class Ledger:
             con.execute(f"""delete from gone where header = {literal(header)} and value in (
                 select w.i{n} from ({written}) w join gone g on g.value = w.i{n} and g.header = {literal(header)})""")
         return con.execute("select (select count(*) from standing) + (select count(*) from held where may_be and is_first)").fetchone()[0]
+
+    # ---- what may be forgotten ----
+
+    def merge(self, con, name, scratch):
+        """R14: merge the operation files of a delivery where there are many, without operations that say nothing any more: of
+        a run that is over, and another of the same key, kind and acknowledgement is both newer and died later.
+
+        Whom a key was written for is kept (R2). The largest file stays as it is: most of its rows never change again.
+        """
+        for audience in [*self.audiences(name), ""]:
+            for sign in ("plus", "minus"):
+                found = self.source(name, audience, sign)
+                base = max(found, key=lambda item: item[1]["rows"], default=None)
+                found = [item for item in found if item is not base]
+                if len(found) < MERGE:
+                    continue
+                self.table(con, name, audience, sign, [path for path, _ in found], view="many")
+                self._lives(con, name, audience)
+                con.execute("create or replace temp table many_rows as from many")
+                keys = (f"select rowid as place, header, value, run, person from ({self.keys(name, 'many_rows', 'rowid, run, person_id as person')})"
+                        if sign == "plus" else "select rowid as place, header, value, run, null as person from many_rows")
+                con.execute(f"""create or replace temp table kept as
+                    with known as (
+                        select k.*, seq, died, acked > 0 as is_acked from ({keys}) k join runs using (run))
+                    select place from known where died = {LIVE}
+                    union
+                    select place from known
+                    qualify seq = max(seq) over (partition by header, value, is_acked)
+                        or died = max(died) over (partition by header, value, is_acked)
+                        or seq = max(seq) over (partition by header, value, person)""")
+                made, count = self.prepare(con, "select * from many_rows where rowid in (from kept)", scratch)
+                part = {"delivery": name, "audience": audience, "sign": sign, "file": made.name, "rows": count, "run": None}
+                self._replace(scratch, [part], found)
+
+    def forget(self, con, name, keys, scratch):
+        """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values."""
+        for sign in ("plus", "minus", "refused"):
+            for audience in [*self.audiences(name), ""] if sign != "refused" else [None]:
+                for path, part in self.source(name, audience, sign):
+                    columns = [row[0] for row in con.execute(f"describe from {literal(path)}").fetchall()]
+                    ids = [column for column in columns if column == "value" or (column[0] == "i" and column[1:].isdigit())]
+                    hit = " or ".join(f"{column} in (select value from {keys})" for column in ids)
+                    if not con.execute(f"select 1 from {literal(path)} where {hit} limit 1").fetchone():
+                        continue
+                    query = f"from {literal(path)} where not coalesce({hit}, false)"
+                    if sign == "plus":
+                        empty = ", ".join([*(f"if({i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
+                                           *(f"if({hit}, null, {c}) as {c}" for c in ("digest", "person_id", "beside") if c in columns)])
+                        query = f"select * replace ({empty}) from {literal(path)}"
+                    made, count = self.prepare(con, query, scratch)
+                    self._replace(scratch, [{**part, "file": made.name, "rows": count}], [(path, part)])
+
+    def _replace(self, scratch, parts, found):
+        self.take(scratch, parts)
+        self.append({"event": "merged", "replaced": [part["file"] for _, part in found], "parts": parts})
+        for path, _ in found:
+            path.unlink(missing_ok=True)

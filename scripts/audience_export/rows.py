@@ -195,10 +195,9 @@ def read_codes(con):
 
 
 def load_ages(con, now):
-    """[(source, table, hours since it was last loaded)] of consents and suppressions; [] where the marts do not say it."""
+    """[(source, table, hours since it was last loaded)] of where people say no; [] where the marts do not say it."""
     try:
-        found = con.execute("select source, table_name, loaded_at from marts.source_tables where loaded_at is not null and "
-                            "table_name in ('consents', 'suppressions') order by all").fetchall()
+        found = con.execute("select source, table_name, loaded_at from marts.source_tables where loaded_at is not null and says_no order by all").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException):
         return []
     return [(source, table, (now.replace(tzinfo=None) - loaded_at).total_seconds() / 3600) for source, table, loaded_at in found]

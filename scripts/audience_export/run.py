@@ -14,7 +14,6 @@ from keyed_hash import use_key
 
 from . import files, rows
 from .config import BUSY, CHANNELS, CONTRACT, UNEXPECTED, USAGE, Column, Problem, check_names
-from .ledger import LASTING
 
 STEPS = {  # the waterfall: what is left after each step, and the reasons that end there
     "has_identifier": ["no_identifier"], "not_suppressed": ["erased", "complaint", "hard_bounce", "unsubscribed"],
@@ -50,7 +49,7 @@ class Run:
 
     def __init__(self, con, state, scratch, run_id, now, safe, overrides, former):
         self.con, self.ledger, self.run_id, self.now, self.safe, self.overrides = con, state.ledger, run_id, now, safe, overrides
-        self.scratch, self.parts, self.former, self.wanted = scratch, [], former, {}
+        self.scratch, self.parts, self.shapes, self.former, self.wanted, self.forgettable = scratch, [], [], former, {}, {}
         use_key(con, state.key())
         self.notes, self.hits, self.fields = [], [], rows.check_contract(con)
         counts = con.execute("select audience, count(*), count(distinct hash(person_id)) from marts.audience_members "
@@ -112,17 +111,18 @@ class Run:
         if lacking and len(lacking) < len(together):
             self.notes.append(f"{delivery.name}: {delivery.destination} compares {', '.join(together)} together or not "
                               f"at all, and {', '.join(lacking)} is not among the fields")
-        self.parts = []
+        self.parts, self.shapes = [], [delivery.shape()]
         record = {"destination": delivery.destination, "channel": delivery.channel, "account": delivery.account,
                   "mode": delivery.mode, "format": spec["format"], "separator": spec.get("separator", ","),
                   "updated_at": delivery.payload.get("updated_at"), "attest": delivery.given.get("attest"),
-                  "given": delivery.given, "shapes": [delivery.shape()], "audiences": {}, "suppress": []}
+                  "given": delivery.given, "shapes": self.shapes, "audiences": {}, "suppress": []}
         last = next((entry.node for entry in reversed(self.ledger.of(delivery.name)) if entry.acked), None)
         if "updated_at" in delivery.payload and last and datetime.fromisoformat(last["at"]).replace(microsecond=0) >= self.now.replace(microsecond=0):
             raise Problem(UNEXPECTED, f"{delivery.name}: {delivery.payload['updated_at']} must increase, but the clock "
                                       "is behind the last delivery")
         rows.explicit_noes(con, delivery.channel)
         self.read_held(delivery)
+        con.execute("create or replace temp table erased_keys (header varchar, value blob, k blob, may_be boolean)")
         audiences = self.audiences(delivery)
         if delivery.merging():
             rows.share_phones(con, self.pairs(delivery))
@@ -134,9 +134,11 @@ class Run:
                 self.dropped(delivery, audience, folder, record)
         if delivery.is_sender:
             self.suppress(delivery, folder, record)
-        for key, where in (("suppression_list", ""), ("suppression_lasting", f"and reason in {LASTING}")):
-            record[key] = con.execute("select count(*) from marts.suppression_list where (channel = ? or channel is null) "
-                                      + where, [delivery.channel]).fetchone()[0]
+        # what may not shrink: an opt-out ends with a new yes, a suppression does not
+        record["suppression_list"] = con.execute(
+            "select count(*) from marts.suppression_list where (channel = ? or channel is null) and reason is distinct from 'opted_out'",
+            [delivery.channel]).fetchone()[0]
+        self.settle_erased(delivery)
         record["parts"] = self.parts
         files.sync(folder)
         if delivery.mode != "noes":
@@ -238,6 +240,7 @@ class Run:
         """Decide what is sent (`sending`), what leaves (`gone`), and store the operations. Returns the guards' counts."""
         con, shape, name = self.con, delivery.shape(), delivery.name
         held = self.ledger.compare(con, name, audience, shape, self.written(delivery, columns))
+        con.execute("insert into erased_keys select header, value, k, may_be from held where rank = 5")
         con.execute("""create or replace temp table sending as
             select id, if(first_sure, 'changed', 'added') as change, is_only from fresh where not (is_sure and is_same)
             union all select id, 'added', true from standing where not is_sure""")
@@ -277,10 +280,17 @@ class Run:
         else:
             path.unlink()
 
+    def settle_erased(self, delivery):
+        """R15: note whose identifiers nobody has to be told any more: they are removed, and suppressed where that can be."""
+        told = ", ".join(map(rows.literal, sorted(self.ledger.told))) or "'-'"
+        surely = "value in (select value from told_keys where surely)" if delivery.is_sender else "true"
+        self.forgettable[delivery.name] = self.con.execute(f"""select value from erased_keys group by value
+            having bool_or(left(lower(hex(k)), 16) in ({told})) or (not bool_or(may_be) and bool_or({surely}))""").fetchall()
+
     def keep_wanted(self, delivery, audience, shape):
         """A delivery of old whose audience another one of the same destination and channel writes keeps what that one wants."""
         con, place = self.con, (delivery.destination, delivery.channel, audience)
-        table = f"wanted_{len(self.wanted)}"
+        table = f"wanted_{sum(map(len, self.wanted.values()))}"
         if self.former:
             con.execute(f"create temp table {table} as select unnest([{', '.join(map(rows.literal, shape['headers']))}]) as header, unnest(["
                         + ", ".join(rows.as_bytes(f"c{i}", delivery.hashes(c)) for i, c in enumerate(delivery.columns) if c.identifier)
@@ -292,6 +302,7 @@ class Run:
         con, shape = self.con, delivery.shape()
         nobody = ", ".join(f"null::blob as i{n}" for n in range(len(shape["headers"])))
         self.ledger.compare(con, delivery.name, audience, shape, f"select 0::bigint as id, null::uuid as digest, {nobody} where false")
+        con.execute("insert into erased_keys select header, value, k, may_be from held where rank = 5")
         for account, table in self.wanted.get((delivery.destination, delivery.channel, audience), []) if delivery.name in self.former else []:
             if not (account and delivery.given.get("account")) or account == delivery.account:
                 con.execute(f"delete from gone where rank = 0 and (header, value) in (from {table})")
@@ -299,8 +310,13 @@ class Run:
             con.execute("delete from gone where rank = 0")
         self.store(audience, "minus", f"select {rows.literal(self.run_id)} as run, shape, header, value from gone", None)
         made = self.removed(delivery, audience, folder, always=False)
+        count = con.execute("select count(*) from gone").fetchone()[0]
+        if delivery.imports == "replaces" and count and delivery.mode != "noes":  # an empty list in the place of the last
+            con.execute("create or replace temp table file_rows as select " + ", ".join(f"null::varchar as c{i}" for i in range(len(delivery.columns)))
+                        + " where false")
+            made = [{**file, "change": "written"} for file in files.write(
+                con, folder / audience, delivery, "file_rows", rows.file_columns(delivery, audience, self.now), "old", self.fields)]
         if made:
-            count = sum(file["rows"] for file in made)
             record["audiences"][audience] = {"files": made, "identifiers": shape["headers"], "dropped": True, "quarantined": 0,
                                              "waterfall": {"in_audience": 0, "written": 0}, "reasons": {}, "changes": {"removed": count}}
             self.notes.append(f"{delivery.name}/{audience}: no longer delivered; its last {count} members are to be removed")
@@ -314,7 +330,7 @@ class Run:
             return []
         shapes = [row[0] for row in con.execute("select distinct shape from gone order by all").fetchall()]
         for key in [now_shape["id"]] * (always and now_shape["id"] not in shapes) + shapes:
-            shape = now_shape if key == now_shape["id"] else self.ledger.shape(delivery.name, key)
+            shape = now_shape if key == now_shape["id"] else self.shape(delivery, key)
             columns = ", ".join(f"if(header = {rows.literal(header)}, {rows.as_text('value', shape['hex'][n])}, null) as i{n}"
                                 for n, header in enumerate(shape["headers"]))
             con.execute(f"create or replace temp table leaving as select {columns} from gone where shape = {rows.literal(key)}")
@@ -327,6 +343,13 @@ class Run:
             made += [{**file, "change": "removed", "shape": key} for file in
                      files.write(con, folder / stem, source, "leaving", columns, kind, self.fields)]
         return made
+
+    def shape(self, delivery, key):
+        """A shape by its id; the manifest has those that any of its files is in."""
+        found = next((shape for shape in self.shapes if shape["id"] == key), None) or self.ledger.shape(delivery.name, key)
+        if found not in self.shapes:
+            self.shapes.append(found)
+        return found
 
     # ---- who said no ----
 
@@ -386,7 +409,7 @@ class Run:
             select header, value, max(shape) as shape, min(reason) as reason from ever where rank > 0 and header not in ({known})
             and (header, value) not in (select (header, value) from told_keys where surely) group by header, value""")
         for header, key in con.execute("select header, max(shape) from others group by all order by all").fetchall():
-            shape = next(s for s in (delivery.shape(), self.ledger.shape(delivery.name, key)) if s and s["id"] == key)
+            shape = self.shape(delivery, key)
             n = shape["headers"].index(header)
             con.execute(f"create or replace temp table leaving as select {rows.as_text('value', shape['hex'][n])} as i0, reason from others "
                         f"where header = {rows.literal(header)}")
@@ -452,12 +475,9 @@ class Run:
                                                "then is not known")
         for source, table, hours in self.load_ages:
             over("load_age_hours", hours, f": the {table} of '{source}' were last loaded {hours:.0f} hours ago; who said no since then is not known")
-        lasting, now_lasting = before.get("suppression_lasting", 0), record["suppression_lasting"]
-        over("suppression_shrank", (lasting - now_lasting) / max(lasting, 1),
-             f": the suppression list had {lasting} erasures, complaints and hard bounces, and has {now_lasting}")
-        listed, now_listed = before.get("suppression_list", 0) - lasting, record["suppression_list"] - now_lasting
-        over("suppression_lifted", (listed - now_listed) / max(listed, 1),
-             f": the suppression list had {listed} other noes, and has {now_listed}")
+        listed, now_listed = before.get("suppression_list", 0), record["suppression_list"]
+        over("suppression_shrank", (listed - now_listed) / max(listed, 1),
+             f": the suppression list shrank from {listed} to {now_listed}, opt-outs not counted")
         for name, audience in record["audiences"].items():
             if audience.get("dropped"):
                 continue

@@ -244,7 +244,7 @@ class State:
             self.ledger.append({"event": "published", "run": run_id, "deliveries": {name: {
                 "at": at_of(run_id), "expires_at": at_of(run_id), "mode": delivery.mode, "account": delivery.account, "channel": delivery.channel,
                 "destination": delivery.destination, "given": delivery.given, "config": None, "shapes": [shape], "audiences": sorted(newest),
-                "people": last.get("people", {}), "suppression_list": last.get("suppression_list", 0), "suppression_lasting": 0, "parts": parts}}})
+                "people": last.get("people", {}), "suppression_list": 0, "parts": parts}}})
             self.ledger.append({"event": "acknowledged", "run": run_id, "delivery": name})
             shutil.rmtree(folder)
             notes.append(f"{name}: what {run_id} left there was read from the state of a former version")
@@ -260,8 +260,7 @@ def node_of(record, manifest, parts, config=None):
             "given": record.get("given", {}), "config": config, "shapes": record["shapes"],
             "audiences": sorted(name for name, node in record["audiences"].items() if not node.get("dropped")),
             "people": {name: node["waterfall"]["written"] for name, node in record["audiences"].items() if not node.get("dropped")},
-            "suppression_list": record.get("suppression_list", 0), "suppression_lasting": record.get("suppression_lasting", 0),
-            "parts": parts}
+            "suppression_list": record.get("suppression_list", 0), "parts": parts}
 
 
 def identified_files(record):

@@ -144,7 +144,7 @@ class Reader:
         self.query("drop schema if exists raw_import cascade")
         self.query("create schema raw_import")
         file = "source varchar, table_name varchar, instance varchar, file_name varchar"
-        self.query(f"create table raw_import.files ({file}, records bigint, unreadable_lines bigint)")
+        self.query(f"create table raw_import.files ({file}, records bigint, unreadable_lines bigint, loaded_at timestamp)")
         self.query(f"comment on table raw_import.files is {literal(MARK)}")
         self.query(f"create table raw_import.unreadable_lines ({file}, line_number bigint, reason varchar, raw_line varchar)")
 
@@ -165,13 +165,14 @@ class Reader:
             for one in files:
                 if isinstance(one, Typed):
                     self.query(f"insert into {table.relation} {one.rows(columns, as_text)}")
-        loaded = [part for one in files for part in self.load(one, columns, scratch)]
+        loaded_by = [(part, one) for one in files for part in self.load(one, columns, scratch)]
+        loaded = [part for part, _ in loaded_by]
         self.result.files[table.identifier] = [part.path for part in loaded]
         if nested:
             self.load_nested(table, nested)
         self.judge(table, loaded)
-        for part in loaded:
-            self.record(table, part)
+        for part, one in loaded_by:
+            self.record(table, part, one.loaded_at(part.path))
         self.find_repeated(table, loaded)
         if table.is_never_empty and not self.query(f"select 1 from {table.relation} limit 1"):
             self.fault(table.identifier, f"{loaded[0].path}: the file has no rows; was its export interrupted?", "rows")
@@ -221,7 +222,8 @@ class Reader:
         self.query(f"insert into {table.relation} {rows}")
         self.result.files[table.identifier] += self.result.files[self.parent(table).identifier]
         place = f"{literal(table.source)}, {literal(table.name)}, instance, {literal('.'.join(table.nested_in))}"
-        self.query(f"insert into raw_import.files select {place}, records, 0 from ({counts})")
+        parent = f"source = {literal(table.source)} and table_name = {literal(self.parent(table).name)}"
+        self.query(f"insert into raw_import.files select {place}, records, 0, (select max(loaded_at) from raw_import.files where {parent}) from ({counts})")
 
     def load(self, files, columns, scratch):
         try:
@@ -245,11 +247,11 @@ class Reader:
             said += f", in {sum(map(bool, (part.unreadable for part in loaded)))} of {len(loaded)} files"
         (self.result.faults if are_many else self.result.warnings).append(Fault(table.identifier, said, "lines"))
 
-    def record(self, table, part):
+    def record(self, table, part, loaded_at):
         """What was read of a file, and the lines that were not, in the tables of the schema that say so."""
         name = part.path.removeprefix(f"{self.folder}/")
         file = [table.source, table.name, part.instance, name]
-        self.query("insert into raw_import.files values (?, ?, ?, ?, ?, ?)", [*file, part.records, len(part.unreadable)])
+        self.query("insert into raw_import.files values (?, ?, ?, ?, ?, ?, ?)", [*file, part.records, len(part.unreadable), loaded_at])
         if part.unreadable:
             numbers, reasons, lines = map(list, zip(*part.unreadable, strict=True))
             insert = "insert into raw_import.unreadable_lines select ?, ?, ?, ?, unnest(?), 'line: ' || unnest(?), unnest(?)"
