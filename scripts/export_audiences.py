@@ -44,10 +44,10 @@ def run(args):
     deliveries, named, settings = config.deliveries, config.audiences, config.settings
     state, out, source = State(args.state or STATE), Path(args.out), Path(args.source)
     with ExitStack() as stack:
-        if args.dry_run:
-            state = rehearsal(stack, state, out)
         former = former_deliveries(state, config, args)
         stack.enter_context(state.lock([delivery.name for delivery in deliveries + former], create=not args.dry_run))
+        if args.dry_run:
+            state = rehearsal(stack, state, out)
         run_id, staging = stage(stack, out, args.now, args.dry_run)
         scratch = staging / ".scratch"
         scratch.mkdir()
@@ -141,9 +141,10 @@ def rehearsal(stack, state, out):
     for name in ("key", "key.check"):
         if (state.root / name).exists():
             shutil.copyfile(state.root / name, copy.root / name)
-    for name in ("deliveries/ledger", "deliveries/acknowledged", "deliveries/published", "deliveries/locks"):
+    for name in ("deliveries/ledger", "deliveries/acknowledged", "deliveries/published"):
         if (state.root / name).is_dir():
             shutil.copytree(state.root / name, copy.root / name)
+    copy.ledger.read()
     return copy
 
 

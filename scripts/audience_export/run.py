@@ -489,7 +489,7 @@ class Run:
             if was:
                 over("shrank", (was - people) / was, f"/{name}: shrank from {was} to {people} people")
                 over("grew", (people - was) / was, f"/{name}: grew from {was} to {people} people")
-            removed, base = audience["leaving"], audience["held"]
+            removed, base = audience["leaving"] if record["mode"] == "delta" else 0, audience["held"]
             over("removed", removed / max(base, 1), f"/{name}: {removed} of {base} would be removed who said no no")
             count, members = audience["quarantined"], audience["waterfall"]["in_audience"]
             over("quarantined", count / max(members, 1),

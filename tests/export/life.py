@@ -194,7 +194,11 @@ class Life:
         for one in able:  # one row to an identifier that tells rows apart
             if audience in one.lists:
                 first.setdefault(self.keys(vendor, one)[0], one)
-        return {key: one.key for one in first.values() for key in self.keys(vendor, one)}
+        owners = defaultdict(set)
+        for one in first.values():
+            for key in self.keys(vendor, one):
+                owners[key].add(one.key)
+        return owners
 
     # ---- a day ----
 
@@ -254,8 +258,8 @@ class Life:
         self.counts[result["status"]] += 1
         for vendor in self.vendors:
             for audience in AUDIENCES:
-                for key, owner in self.wanted(vendor, audience).items() if result["status"] != "blocked" else ():
-                    self.written_for[vendor, key].add(owner)
+                for key, owners in self.wanted(vendor, audience).items() if result["status"] != "blocked" else ():
+                    self.written_for[vendor, key] |= owners
         if result["folder"] and result["status"] in ("published", "blocked"):
             self.runs.append({"run": result["run"], "day": self.day, "blocked": result["status"] == "blocked"})
         # on some days the newest run is imported whole at once, and what is there is judged

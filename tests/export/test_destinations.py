@@ -248,6 +248,6 @@ def test_times_are_in_utc_whatever_the_time_zone_of_the_marts(shop):
     shop.publish(people, [], time_zone="Europe/Berlin")
     shop(code=0)
     assert shop.file("klaviyo/at_risk.csv").read_text("utf-8").splitlines()[1:] == [
-        "p1@example.com,SUBSCRIBED,2026-01-01T23:30:00Z,2026-08-09",
-        "p2@example.com,SUBSCRIBED,2026-07-01T22:30:00Z,2026-08-09",
+        "p1@example.com,SUBSCRIBED,2026-01-01T23:30:00Z,2026-08-09,true",
+        "p2@example.com,SUBSCRIBED,2026-07-01T22:30:00Z,2026-08-09,true",
     ]
