@@ -189,7 +189,15 @@ class Delivery:
         ids = [column for column in columns or self.columns if column.identifier]
         said = [(column.header, self.kinds(column.field), self.hashes(column), self.salt if self.hashes(column) else "") for column in ids]
         return {"id": hashlib.sha256(repr(said).encode()).hexdigest()[:8], "headers": [column.header for column in ids],
-                "hex": [self.hashes(column) for column in ids]}
+                "hex": [self.hashes(column) for column in ids], "tells": [self._tells(column) for column in ids]}
+
+    def _tells(self, column):
+        """How an identifier tells the SHA-256 of its address: it is its `hash`, its `text`, its `digits`, or None: not at all."""
+        if column.field not in ("email", "phone", "app_user_id") or (self.hashes(column) and self.salt):
+            return None
+        if column.field == "phone" and self.kinds("phone") == ["digits"]:
+            return None if self.hashes(column) else "digits"
+        return None if self.kinds(column.field) else "hash" if self.hashes(column) else "text"
 
 
 def in_order(columns, spec):

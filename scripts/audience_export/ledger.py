@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import sync
+from keyed_hash import hmac_sql
 
 from . import files
 from .rows import literal
@@ -124,7 +125,7 @@ class Ledger:
     def prepare(self, con, query, folder):
         """Write the rows of a query as a Parquet file into a folder. Returns (its path, how many rows)."""
         path = Path(folder) / f"{secrets.token_hex(8)}.parquet"
-        count = con.execute(f"copy ({query}) to {literal(path)} (format parquet, compression zstd)").fetchone()[0]
+        count = con.execute(f"copy ({query}) to {literal(path)} (format parquet)").fetchone()[0]
         return path, count
 
     def take(self, folder, parts):
@@ -234,9 +235,16 @@ class Ledger:
         where = f"where audience = {literal(audience)}" if sign == "refused" and paths else ""
         con.execute(f"create or replace temp view {view} as select {shown} {f'from {source} {where}' if paths else 'where false'}")
 
+    def address_hash(self, name, n):
+        """SQL: the keyed hash of the address behind the n-th identifier; stored only where the identifier does not tell it."""
+        told = {"hash": f"lower(hex(i{n}))", "text": f"sha256(decode(i{n}))", "digits": f"sha256('+' || decode(i{n}))"}
+        shapes = {shape["id"]: shape.get("tells", []) for entry in self.of(name) for shape in entry.node["shapes"]}
+        cases = " ".join(f"when {literal(key)} then {hmac_sql(told[tells[n]])}" for key, tells in shapes.items() if n < len(tells) and tells[n])
+        return f"coalesce(k{n}, case shape {cases} end)" if cases else f"k{n}"
+
     def keys(self, name, source, columns):
-        """SELECT of one row per key of plus operations: columns, header, value, k, m."""
-        return " union all ".join(f"select {columns}{',' * bool(columns)} {self.header(name, n)} as header, i{n} as value, k{n} as k, m{n} as m, "
+        """SELECT of one row per key of plus operations: columns, header, value, k, m, is_first."""
+        return " union all ".join(f"select {columns}{',' * bool(columns)} {self.header(name, n)} as header, i{n} as value, {self.address_hash(name, n)} as k, m{n} as m, "
                                   f"{' and '.join(['true', *(f'i{m} is null' for m in range(n))])} as is_first "
                                   f"from {source} where i{n} is not null" for n in range(self.width(name)))
 
@@ -301,13 +309,15 @@ class Ledger:
         """Compare what is wanted today with what is there (R5, R6, R7). written: SELECT of id, digest, i0 … as bytes.
 
         Creates `standing` (id, is_sure): rows whose last operation says the same, of which nothing else is known;
-        `fresh` (id, digest, i0 …, is_sure, first_sure, is_same, is_stored): all other rows; `gone` (header, value, shape,
+        `fresh` (id, is_sure, first_sure, is_same, is_stored, is_only): all other rows; `gone` (header, value, shape,
         rank, is_first): what may be there and is not wanted. Returns how many people may be there.
 
         Most rows are as they were, which their digests alone tell: the largest file of operations is read for its digests,
         and keys are looked at only where something else happened to them, or where no row of today is the same.
         """
-        parts = [(path, part) for path, part in self.source(name, audience, "plus")]
+        parts = self.source(name, audience, "plus")
+        if not parts:
+            return self._first(con, written)
         base = max((item for item in parts if item[1]["run"]), key=lambda item: item[1]["rows"], default=None)
         self.table(con, name, audience, "plus", [base[0]] if base else [], view="base")
         self.table(con, name, audience, "plus", [path for path, part in parts if not base or path != base[0]], view="rest")
@@ -328,7 +338,6 @@ class Ledger:
             "select max(greatest(runs.acked, only_acked, coalesce((select max(acked) from fulls where acked > runs.seq), 0))) > 0 "
             "from runs where run = ?", [base[1]["run"]]).fetchone()[0]
         con.execute(f"create or replace temp table standing as select id, {bool(sure)} as is_sure from today semi join clean using (digest)")
-        count = len(shape["headers"])
         con.execute(f"create or replace temp table news as from ({written}) where id in (select id from today anti join clean using (digest))")
         con.execute(f"""create or replace temp table fresh as
             with one as ({' union all '.join(f"select id, digest, {n} as n, {literal(header)} as header, i{n} as value from news where i{n} is not null"
@@ -342,13 +351,23 @@ class Ledger:
                 select id, bool_and(is_sure) as is_sure, arg_min(is_sure, n) as first_sure,
                     arg_min(is_same and is_known, n) as is_same, bool_and(is_same) as is_stored, bool_and(is_only) as is_only
                 from known group by id)
-            select news.id, news.digest, {', '.join(f'news.i{n}' for n in range(count))}, is_sure, first_sure, is_same, is_stored, is_only
-            from news join rows using (id)""")
+            select id, is_sure, first_sure, is_same, is_stored, is_only from rows""")
         con.execute("create or replace temp table gone as select header, value, shape, rank, is_first from held where may_be")
-        for n, header in enumerate(shape["headers"]):
+        for n, header in enumerate(shape["headers"] if con.execute("select 1 from gone limit 1").fetchone() else ()):
             con.execute(f"""delete from gone where header = {literal(header)} and value in (
                 select w.i{n} from ({written}) w join gone g on g.value = w.i{n} and g.header = {literal(header)})""")
         return con.execute("select (select count(*) from standing) + (select count(*) from held where may_be and is_first)").fetchone()[0]
+
+    @staticmethod
+    def _first(con, written):
+        """`compare` where nothing was ever written."""
+        con.execute("create or replace temp table standing (id bigint, is_sure boolean)")
+        con.execute("create or replace temp table gone (header varchar, value blob, shape varchar, rank utinyint, is_first boolean)")
+        con.execute("create or replace temp table held (header varchar, value blob, k blob, may_be boolean, surely boolean, rank utinyint, "
+                    "plus_seq bigint, is_lasting boolean)")
+        con.execute(f"create or replace temp table fresh as select id, false as is_sure, false as first_sure, false as is_same, "
+                    f"false as is_stored, true as is_only from ({written})")
+        return 0
 
     # ---- what may be forgotten ----
 
@@ -395,7 +414,8 @@ class Ledger:
                         continue
                     query = f"from {literal(path)} where not coalesce({hit}, false)"
                     if sign == "plus":
-                        empty = ", ".join([*(f"if({i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
+                        hashes = [f"if({hit}, {self.address_hash(name, n)}, k{n}) as k{n}" for n in range(self.width(name)) if f"k{n}" in columns]
+                        empty = ", ".join([*hashes, *(f"if({i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
                                            *(f"if({hit}, null, {c}) as {c}" for c in ("digest", "person_id", "beside") if c in columns)])
                         query = f"select * replace ({empty}) from {literal(path)}"
                     made, count = self.prepare(con, query, scratch)

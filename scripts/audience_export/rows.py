@@ -320,16 +320,20 @@ def _rank(sql):
 
 
 def contact(con, channel):
-    """Create (once) the table of how each person stands on a channel: (person_id, consented_at, rank).
+    """Create (once) the table of how each person stands on a channel: (person_id, consented_at, rank, said).
 
-    rank: the severity of the person's own state, 0 only with consent, and nothing against it. Returns the table's name;
+    rank: the severity of the person's own state, 0 only with consent, and nothing against it; said: the reason of an
+    explicit no that is not about an address alone. Returns the table's name;
     Problem 3 when a person has two rows.
     """
     table = f"contact_{channel}"
     con.execute(f"""create temp table if not exists {table} as
         select p.person_id, ch.consented_at, (case when p.stage = 'erased' then 5
             when ch.can_contact and ch.consent_status = 'opted_in' and ch.blocked_reason is null and p.can_{channel} then 0
-            else {_rank('ch.blocked_reason')} end)::utinyint as rank
+            else {_rank('ch.blocked_reason')} end)::utinyint as rank,
+            case when p.stage = 'erased' then 'erased'
+                when ch.blocked_reason in ('unsubscribed', 'complaint', 'erased') then ch.blocked_reason
+                when ch.consent_status = 'opted_out' and coalesce(ch.blocked_reason, 'no_consent') <> 'hard_bounce' then 'opted_out' end as said
         from marts.customers p
         left join marts.customer_channels ch on ch.person_id = p.person_id and ch.channel = '{channel}'""")
     one_each = f"select (select count(*) from {table}) = (select count(*) from marts.customers)"
@@ -609,23 +613,12 @@ def address_hash(sha):
     return hmac_sql(sha)
 
 
-def address_shas(con):
-    """Create (once) `address_shas`: by person the SHA-256 of each address, and of the mailbox where that is another."""
+def address_shas(people):
+    """SELECT of person_id, and the SHA-256 of each address, and of the mailbox where that is another; of a part of the people."""
     mailbox = normalised("gmail", "email")
-    con.execute(f"""create temp table if not exists address_shas as
-        with person as (select p.person_id, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())} from {PERSON})
-        select person_id, sha256(email) as email, sha256(phone) as phone, sha256(app_user_id) as app_user_id,
-            if(contains(email, '@g'), if({mailbox} <> email, sha256({mailbox}), null), null) as mailbox from person""")
-
-
-def address_sha(delivery, n):
-    """SQL over file_rows f and address_shas a: the SHA-256 of the address behind the n-th column, an identifier."""
-    column = delivery.columns[n]
-    field = column.field if column.field in TYPES else CHANNELS[delivery.channel][0]
-    plain = not delivery.salt and not delivery.kinds(field) and field == column.field
-    if plain and field in ("email", "phone", "app_user_id"):
-        return f"f.c{n}" if delivery.hashes(column) else f"sha256(f.c{n})"
-    return f"a.{field}"
+    return f"""select person_id, sha256(email) as email, sha256(phone) as phone, sha256(app_user_id) as app_user_id,
+            if(contains(email, '@g') and {mailbox} <> email, sha256({mailbox}), null) as mailbox from (
+        select p.person_id, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())} from {PERSON} where {people})"""
 
 
 def explicit_noes(con, channel):
@@ -634,16 +627,8 @@ def explicit_noes(con, channel):
     rank is that of BLOCKS. Silence is no no. A hard bounce is about an address, every other no about the person, so also
     about whatever was written for them or is theirs now. One step only: not about other addresses of others.
     """
-    address_shas(con)
     con.execute(f"""create or replace temp table no_people as
-        select p.person_id, max(case when p.stage = 'erased' then 5 when ch.blocked_reason in ('unsubscribed', 'complaint', 'erased')
-                then {_rank('ch.blocked_reason')} else 1 end)::utinyint as rank,
-            any_value(case when p.stage = 'erased' then 'erased' when ch.blocked_reason in ('unsubscribed', 'complaint', 'erased')
-                then ch.blocked_reason else 'opted_out' end) as reason
-        from marts.customers p left join marts.customer_channels ch on ch.person_id = p.person_id and ch.channel = '{channel}'
-        where p.stage = 'erased' or ch.blocked_reason in ('unsubscribed', 'complaint', 'erased')
-            or (ch.consent_status = 'opted_out' and coalesce(ch.blocked_reason, 'no_consent') <> 'hard_bounce')
-        group by p.person_id""")
+        select person_id, {_rank('said')}::utinyint as rank, said as reason from {contact(con, channel)} where said is not null""")
     email, phone = normalised("email", "address"), plain_e164("address")
     con.execute(f"""create or replace temp table no_keys as
         with listed as (select *, {_rank('reason')} as rank from marts.suppression_list where channel = '{channel}' or channel is null),
@@ -657,7 +642,7 @@ def explicit_noes(con, channel):
             where address_type = 'email' and contains(lower(address), '@g')
             union all
             select unnest([a.email, a.phone, a.app_user_id, a.mailbox]), rank, reason, null
-            from address_shas a join no_people using (person_id))
+            from ({address_shas('p.person_id in (select person_id from no_people)')}) a join no_people using (person_id))
         select {address_hash('sha')} as k, max(rank)::utinyint as rank, max_by(reason, rank) as reason, max(suppressed_at) as said_at
         from found where sha is not null group by sha""")
 

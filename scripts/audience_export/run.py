@@ -47,7 +47,7 @@ def connect(source, scratch):
 class Run:
     """One run: what is the same for all its deliveries, and what it found out."""
 
-    def __init__(self, con, state, scratch, run_id, now, safe, overrides, former):
+    def __init__(self, con, state, scratch, run_id, now, safe, overrides, former):  # noqa: PLR0917
         self.con, self.ledger, self.run_id, self.now, self.safe, self.overrides = con, state.ledger, run_id, now, safe, overrides
         self.scratch, self.parts, self.shapes, self.former, self.wanted, self.forgettable = scratch, [], [], former, {}, {}
         use_key(con, state.key())
@@ -214,8 +214,9 @@ class Run:
 
     def block_held(self, delivery):
         """R9: who has a key that was ever written for somebody who said no is not written under it."""
+        is_any = self.con.execute("select 1 from held_people limit 1").fetchone()
         for i, column in enumerate(delivery.columns):
-            if column.identifier:
+            if column.identifier and is_any:
                 self.con.execute(f"""update file_rows set reason = {rows.BLOCKS}[held_people.rank] from held_people
                     where reason is null and header = {rows.literal(column.header)}
                     and value = {rows.as_bytes(f'c{i}', delivery.hashes(column))}""")
@@ -238,41 +239,44 @@ class Run:
 
     def compare(self, delivery, audience, columns):
         """Decide what is sent (`sending`), what leaves (`gone`), and store the operations. Returns the guards' counts."""
-        con, shape, name = self.con, delivery.shape(), delivery.name
-        held = self.ledger.compare(con, name, audience, shape, self.written(delivery, columns))
+        con, shape, run = self.con, delivery.shape(), rows.literal(self.run_id)
+        held = self.ledger.compare(con, delivery.name, audience, shape, self.written(delivery, columns))
         con.execute("insert into erased_keys select header, value, k, may_be from held where rank = 5")
-        con.execute("""create or replace temp table sending as
-            select id, if(first_sure, 'changed', 'added') as change, is_only from fresh where not (is_sure and is_same)
-            union all select id, 'added', true from standing where not is_sure""")
+        if delivery.mode == "delta":
+            con.execute("""create or replace temp table sending as
+                select id, if(first_sure, 'changed', 'added') as change from fresh where not (is_sure and is_same)
+                union all select id, 'added' from standing where not is_sure""")
         self.keep_wanted(delivery, audience, shape)
         if delivery.mode == "noes":
             con.execute("delete from gone where rank = 0")
         else:
-            stored = ("not is_stored" if delivery.mode == "full" else
-                      "(not is_stored or not is_only) and id in (select id from sending)")
-            self.store(audience, "plus", self.additions(delivery, shape, stored), shape)
-        self.store(audience, "minus", f"select {rows.literal(self.run_id)} as run, shape, header, value from gone", None)
+            stored = "not is_stored"
+            if delivery.mode == "delta":
+                stored = "(not is_stored or not is_only) and id in (select id from sending)"
+            self.store(audience, "plus", self.additions(delivery, shape, columns, f"rowid in (select id from fresh where {stored})"))
+        self.store(audience, "minus", f"select {run} as run, shape, header, value from gone")
         leaving, noes = con.execute("select count(*) filter (where rank = 0 and is_first and shape = ?), count(*) filter (where rank > 0) "
                                     "from gone", [shape["id"]]).fetchone()
         return {"held": held, "leaving": leaving, "said_no": noes}
 
-    def additions(self, delivery, shape, where):
+    def additions(self, delivery, shape, columns, where):
         """SELECT of the operations that add rows: as written, by whose address, for whom."""
-        ids = [i for i, column in enumerate(delivery.columns) if column.identifier]
+        ids = [(i, column) for i, column in enumerate(delivery.columns) if column.identifier]
         other = delivery.merging()
         beside = next((f"f.c{i}" for i, column in enumerate(delivery.columns) if column.field == other and not column.identifier), "null::varchar")
-        shas = [rows.address_sha(delivery, i) for i in ids]
-        fields = [delivery.columns[i].field for i in ids]
-        joined = any(sha.startswith("a.") for sha in shas) or "email" in fields
-        mailboxes = ", ".join(f"{rows.address_hash('a.mailbox')} as m{n}" for n, field in enumerate(fields) if field == "email")
-        table = "address_shas" if any(sha.startswith("a.") for sha in shas) else "(from address_shas where mailbox is not null)"
-        return (f"select {rows.literal(self.run_id)} as run, {rows.literal(shape['id'])} as shape, fresh.digest, f.person_id, {beside} as beside, "
-                + ", ".join(f"fresh.i{n}, {rows.address_hash(sha)} as k{n}" for n, sha in enumerate(shas))
-                + (f", {mailboxes}" if mailboxes else "")
-                + " from (from fresh where " + where + ") fresh join file_rows f on f.rowid = fresh.id"
-                + (f" left join {table} a on a.person_id = f.person_id" if joined else ""))
+        people = "true" if None in shape["tells"] else "contains(p.email, '@g')" if "email" in [column.field for _, column in ids] else ""
+        more = []
+        for n, (i, column) in enumerate(ids):
+            field = column.field if column.field in rows.TYPES else CHANNELS[delivery.channel][0]
+            more.append(f"{rows.as_bytes(f'f.c{i}', delivery.hashes(column))} as i{n}"
+                        + f", {rows.address_hash(f'a.{field}')} as k{n}" * (shape["tells"][n] is None)
+                        + f", {rows.address_hash('a.mailbox')} as m{n}" * (column.field == "email"))
+        return (f"select {rows.literal(self.run_id)} as run, {rows.literal(shape['id'])} as shape, "
+                f"{rows.digest(columns, delivery.payload.get('updated_at'))} as digest, f.person_id, {beside} as beside, {', '.join(more)} "
+                f"from (select * from file_rows where reason is null and {where}) f"
+                + (f" left join ({rows.address_shas(people)}) a on a.person_id = f.person_id" if people else ""))
 
-    def store(self, audience, sign, query, shape):
+    def store(self, audience, sign, query):
         """Keep operations for the ledger, as a file that publishing moves there."""
         path, rows_ = self.ledger.prepare(self.con, query, self.scratch)
         if rows_:
@@ -308,7 +312,7 @@ class Run:
                 con.execute(f"delete from gone where rank = 0 and (header, value) in (from {table})")
         if delivery.mode == "noes":
             con.execute("delete from gone where rank = 0")
-        self.store(audience, "minus", f"select {rows.literal(self.run_id)} as run, shape, header, value from gone", None)
+        self.store(audience, "minus", f"select {rows.literal(self.run_id)} as run, shape, header, value from gone")
         made = self.removed(delivery, audience, folder, always=False)
         count = con.execute("select count(*) from gone").fetchone()[0]
         if delivery.imports == "replaces" and count and delivery.mode != "noes":  # an empty list in the place of the last
@@ -362,8 +366,8 @@ class Run:
         shape = delivery.shape(ids)
         shape["id"] = f"s{shape['id']}"
         record["shapes"].append(shape)
-        names = [delivery.name] + sorted({entry.name for entry in ledger.entries if entry.name != delivery.name
-                                         and (entry.node["account"], entry.node["channel"]) == (delivery.account, delivery.channel)})
+        names = [delivery.name, *sorted({entry.name for entry in ledger.entries if entry.name != delivery.name
+                                         and (entry.node["account"], entry.node["channel"]) == (delivery.account, delivery.channel)})]
         con.execute("create or replace temp table told_keys (header varchar, value blob, surely boolean, may_be boolean, published_at timestamp, is_lasting boolean)")
         con.execute("create or replace temp table ever (header varchar, value blob, rank utinyint, reason varchar, said_at timestamp, shape varchar)")
         for name in names:
@@ -397,7 +401,7 @@ class Run:
                                          "suppress", self.fields)
         places = ", ".join(f"if(header = {rows.literal(c.header)}, value, null) as i{n}" for n, c in enumerate(ids))
         self.store("", "plus", f"select {rows.literal(self.run_id)} as run, {rows.literal(shape['id'])} as shape, {places}, "
-                               'suppress."~reason" as reason from due join suppress on suppress.rowid = due.id', shape)
+                               'suppress."~reason" as reason from due join suppress on suppress.rowid = due.id')
         self.suppress_others(delivery, ids, folder, record)
         if delivery.mode != "noes":
             self.unsuppress(delivery, ids, shape, folder, record)
@@ -421,7 +425,7 @@ class Run:
             record["suppress"] += files.write(con, folder / f"suppress.{header.lower().replace(' ', '_')}", source, "leaving", shaped, "old", self.fields)
             self.store("", "plus", f"select {rows.literal(self.run_id)} as run, shape, "
                        + ", ".join(f"{'value' if m == n else 'null::blob'} as i{m}" for m in range(len(shape["headers"])))
-                       + f", reason from others where header = {rows.literal(header)}", shape)
+                       + f", reason from others where header = {rows.literal(header)}")
 
     def unsuppress(self, delivery, ids, shape, folder, record):
         """R10: lift only our own suppressions, for a yes dated after them, never after an erasure, complaint or hard bounce."""
@@ -455,7 +459,7 @@ class Run:
             shaped = rows._wrapped(delivery, shaped, [c.header for c in ids], self.now)
             source = replace(delivery, columns=ids)
             record["unsuppress"] = files.write(con, folder / "unsuppress", source, "back", shaped, "old", self.fields)
-            self.store("", "minus", f"select {rows.literal(self.run_id)} as run, {rows.literal(shape['id'])} as shape, header, value from back", shape)
+            self.store("", "minus", f"select {rows.literal(self.run_id)} as run, {rows.literal(shape['id'])} as shape, header, value from back")
 
     def guard(self, delivery, record):
         """Note the guards that a delivery trips, given what was published before."""

@@ -139,6 +139,7 @@ class State:
         """Close by hand what a key's erasure or removal still waits for. given: as written, or 16 digits of its hash."""
         found = set()
         with duckdb.connect() as con:
+            use_key(con, self.key())
             for name in names or sorted({entry.name for entry in self.ledger.entries}):
                 for audience in self.ledger.audiences(name):
                     self.ledger.table(con, name, audience, "plus", view="all_rows")
