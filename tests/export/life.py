@@ -234,8 +234,6 @@ class Life:
             self.sends["changes"] = "changes_newer"
         if self.scenario == "state_lost" and self.day == days // 2:
             # whatever was acknowledged is forgotten for good; a vendor that only adds keeps it (LEDGER: a limit)
-            for path in (self.shop.folder / "exports").glob("*/manifest.json"):
-                self.counts["adopted"] += 1
             shutil.rmtree(self.shop.folder / "state")
             self.forgotten = {v.name: {a: set(keys) for a, keys in v.held.items()} for v in self.vendors.values()}
 
