@@ -232,8 +232,8 @@ where row_status = 'staged'
     {%- for provider in providers(role, table) -%}
         {%- for instance in instances_with_settings(provider.system) + [none] -%}
             {%- set shop, _, shop_instance = (linked_shop(provider.system, instance) or '').partition(':') -%}
-            {%- set is_instance = " and left(" ~ id ~ ", " ~ (instance | length + 1) ~ ") = '" ~ instance ~ ":'" if instance else '' -%}
-            {%- set record = "'" ~ shop ~ ":customer:" ~ (shop_instance ~ ':' if shop_instance else '') ~ "' || customer_id" -%}
+            {%- set is_instance = " and left(" ~ id ~ ", " ~ (instance | length + 1) ~ ") = " ~ sql_text(instance ~ ':') if instance else '' -%}
+            {%- set record = sql_text(shop ~ ':customer:' ~ (shop_instance ~ ':' if shop_instance else '')) ~ " || customer_id" -%}
             {%- do linked.append("when source_system = '" ~ provider.system ~ "'" ~ is_instance ~ " then " ~ (record if shop else 'null')) -%}
         {%- endfor -%}
     {%- endfor -%}

@@ -11,12 +11,12 @@
             {%- do problems.append("profiles.yml: the output needs the plugin raw_reader and its module_paths; copy both from the project's own profiles.yml") -%}
         {%- endif -%}
         {%- if problems -%}{{ stop_with(problems) }}{%- endif -%}
-        {%- do problems.extend(audience_problems()) -%}
+        {%- do problems.extend(audience_problems() + package_problems()) -%}
 
         {%- set request = {
             'tables': raw_tables(), 'sources': active_sources(), 'folder': raw_folder(),
             'databases': var('raw_databases'), 'state_tables': state_tables(), 'state_folder': state_folder(),
-            'problems': problems, 'warnings': warnings,
+            'schema': raw_schema(), 'project': project_name, 'project_folder': invocation_args_dict.project_dir, 'given': invocation_args_dict.vars, 'problems': problems, 'warnings': warnings,
         } -%}
         {%- do adapter.store_relation('raw_reader', none, [], '', '', request) -%}
         {%- for warning in warnings -%}{%- do exceptions.warn(warning) -%}{%- endfor -%}
@@ -27,9 +27,15 @@
 {% endmacro %}
 
 
+{#- The schema of the raw tables, as models/staging/_raw_files__sources.yml declares it. -#}
+{% macro raw_schema() %}
+    {{ return((graph.sources.values() | selectattr('name', 'equalto', 'unreadable_lines') | selectattr('source_name', 'equalto', 'raw_files') | first).schema) }}
+{% endmacro %}
+
+
 {#- The declared raw tables, in a stable order. -#}
 {% macro raw_tables() %}
-    {{ return(graph.sources.values() | selectattr('schema', 'equalto', 'raw_import') | selectattr('config.meta.path') | sort(attribute='unique_id') | list) }}
+    {{ return(graph.sources.values() | selectattr('schema', 'equalto', raw_schema()) | selectattr('config.meta.path') | sort(attribute='unique_id') | list) }}
 {% endmacro %}
 
 
@@ -58,4 +64,19 @@
 
 {% macro stop_with(problems) %}
     {{ exceptions.raise_compiler_error(problems | join('\n  ')) }}
+{% endmacro %}
+
+
+{#- As a package: a model of the project around it must not take the place of one of ours by its name alone. -#}
+{% macro package_problems() %}
+    {%- set problems, models = [], own_models() -%}
+    {%- set around = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name in models and node.unique_id != models[node.name].unique_id -%}
+        {%- do around.append(node.unique_id) -%}
+    {%- endfor -%}
+    {%- for unique_id in own_nodes() | selectattr('resource_type', 'equalto', 'model') | map(attribute='depends_on.nodes') | sum(start=[]) | select('in', around) | unique | sort -%}
+        {%- do problems.append(graph.nodes[unique_id].original_file_path ~ " has the name of a model of " ~ models['audience_members'].package_name
+            ~ ", and dbt would read it instead; set flags.require_ref_searches_node_package_before_root: true in your dbt_project.yml, or rename it") -%}
+    {%- endfor -%}
+    {{ return(problems) }}
 {% endmacro %}

@@ -101,8 +101,8 @@
         {%- for word in (words if words is sequence and words is not string and words is not mapping else ['']) if word is not string or not word | trim -%}
             {%- do wrong.append(word) -%}
         {%- endfor -%}
-        {%- if wrong or (key == 'currency_signs' and modules.re.search('\\d', words | join)) -%}
-            {%- do problems.append(place ~ "." ~ key ~ ": a list of texts is needed, such as [" ~ ("'unknown'" if key == 'null_words' else "'€', 'EUR'") ~ "]") -%}
+        {%- if wrong or (key == 'currency_signs' and modules.re.search("[0-9'\\\\]", words | join)) -%}
+            {%- do problems.append(place ~ "." ~ key ~ ": a list of texts is needed, " ~ ("such as ['unknown']" if key == 'null_words' else "without digits, quotes and backslashes, such as ['€', 'EUR']")) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- for key in ['zero_is_no_id', 'negative_refunds'] if key in settings and settings[key] is not boolean -%}

@@ -73,6 +73,12 @@
     {%- if var('customer_years') is not none and (var('customer_years') is not number or var('customer_years') <= 0) -%}
         {%- do problems.append("variable customer_years: '" ~ var('customer_years') ~ "' must be a number above 0, or null") -%}
     {%- endif -%}
+    {%- for name in ['holdout_salt', 'high_value_region'] if var(name) is not string or not var(name) -%}
+        {%- do problems.append("variable " ~ name ~ ": '" ~ var(name) ~ "' must be a text") -%}
+    {%- endfor -%}
+    {%- if var('prefix_schemas') is not boolean -%}
+        {%- do problems.append("variable prefix_schemas: '" ~ var('prefix_schemas') ~ "' must be true or false") -%}
+    {%- endif -%}
     {%- if var('business_model') not in ['retail', 'b2b'] -%}
         {%- do problems.append("variable business_model: '" ~ var('business_model') ~ "' must be retail or b2b") -%}
     {%- endif -%}

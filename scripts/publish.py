@@ -38,12 +38,18 @@ def only_one(folder, name):
         yield
 
 
-def connect_green(warehouse):
+def add_schema(parser):
+    """The option that says where the marts are in the warehouse; in a published file they are in `marts`."""
+    default = os.environ.get("LIFECYCLE_MARTS_SCHEMA", "marts")
+    parser.add_argument("--schema", default=default, help="of the marts in the warehouse ($LIFECYCLE_MARTS_SCHEMA; default: marts)")
+
+
+def connect_green(warehouse, schema):
     """A connection with the warehouse attached read-only; raise Problem if it is locked or its last build not green."""
     connection = duckdb.connect()
     try:
         connection.execute(f"attach {quoted(warehouse)} as warehouse (read_only)")
-        check_green(connection)
+        check_green(connection, schema)
     except duckdb.IOException as error:
         connection.close()
         if "lock" not in str(error).lower():
@@ -52,11 +58,13 @@ def connect_green(warehouse):
     return connection
 
 
-def check_green(connection):
+def check_green(connection, schema):
     """Raise unless everything was built and tested green, and whatever ran since then was green and tested, too."""
     try:
         runs = connection.execute(
-            "select command, is_green, is_whole from warehouse.audit.invocations order by started_at desc, rowid desc"
+            "select command, is_green, is_whole from warehouse.audit.invocations "
+            "where coalesce(marts_schema, 'marts') = ? order by started_at desc, rowid desc",
+            [schema],
         ).fetchall()
     except (duckdb.CatalogException, duckdb.BinderException):
         runs = []
@@ -70,22 +78,21 @@ def check_green(connection):
     raise Problem(3, "this warehouse has never been built as a whole; run `dbt build`")
 
 
-def copy_marts(connection, target):
-    """Copy every table of the schema marts, with its comments, into a new file and return their names."""
+def copy_marts(connection, schema, target):
+    """Copy every table of the schema of marts, with its comments, into a new file and return their names."""
     connection.execute(f"attach {quoted(target)} as published (storage_version {quoted(STORAGE_VERSION)})")
     connection.execute("create schema published.marts")
-    tables = connection.execute(
-        "select table_name from duckdb_tables() where database_name = 'warehouse' and schema_name = 'marts' order by table_name"
-    ).fetchall()
+    here = f"database_name = 'warehouse' and schema_name = {quoted(schema)}"
+    tables = connection.execute(f"select table_name from duckdb_tables() where {here} order by table_name").fetchall()
     for number, (table,) in enumerate(tables, start=1):
         print(f"[{number}/{len(tables)}] {table}", flush=True)
-        connection.execute(f'create table published.marts."{table}" as from warehouse.marts."{table}"')
-    comments = connection.execute("""
+        connection.execute(f'create table published.marts."{table}" as from warehouse."{schema}"."{table}"')
+    comments = connection.execute(f"""
         select 'table published.marts."' || table_name || '"', comment from duckdb_tables()
-        where database_name = 'warehouse' and schema_name = 'marts' and comment is not null
+        where {here} and comment is not null
         union all
         select 'column published.marts."' || table_name || '"."' || column_name || '"', comment from duckdb_columns()
-        where database_name = 'warehouse' and schema_name = 'marts' and comment is not null""").fetchall()
+        where {here} and comment is not null""").fetchall()
     for thing, comment in comments:
         connection.execute(f"comment on {thing} is {quoted(comment)}")
     connection.execute("checkpoint published")
@@ -122,8 +129,8 @@ def swap_folder(folder, fresh):
             shutil.rmtree(path)
 
 
-def publish(warehouse, published, parquet=None):
-    """Publish the marts of `warehouse` as the file `published`, and as the folder `parquet` if one is given.
+def publish(warehouse, published, parquet=None, schema="marts"):
+    """Publish the marts of `warehouse`, which are in `schema` there, as the file `published`, and as the folder `parquet` if one is given.
 
     Raise Problem if that must not or cannot be done; what was published before then stays as it is.
     """
@@ -142,9 +149,9 @@ def publish(warehouse, published, parquet=None):
         # marts hold addresses: private, unless whoever runs this has opened an earlier file to others
         mode = published.stat().st_mode & 0o777 if published.exists() else 0o600
         os.umask(0o077)
-        connection = connect_green(warehouse)
+        connection = connect_green(warehouse, schema)
         try:
-            tables = copy_marts(connection, partial)
+            tables = copy_marts(connection, schema, partial)
             fresh = write_parquet(connection, tables, parquet) if parquet else None
         finally:
             connection.close()
@@ -170,9 +177,10 @@ def main(arguments=None):
         default=os.environ.get("LIFECYCLE_PUBLISHED", "published/customer_lifecycle.duckdb"),
     )
     parser.add_argument("--parquet", type=Path, metavar="FOLDER", help="also as one Parquet file per mart, in this folder")
+    add_schema(parser)
     options = parser.parse_args(arguments)
     try:
-        publish(options.warehouse, options.published, options.parquet)
+        publish(options.warehouse, options.published, options.parquet, options.schema)
     except Problem as problem:
         print(f"publish: {problem}", file=sys.stderr)
         return problem.code

@@ -14,14 +14,14 @@ import sys
 from pathlib import Path
 
 from common import Problem, quoted, sync
-from publish import connect_green, only_one
+from publish import add_schema, connect_green, only_one
 
 COLUMNS = "as_of_date, audience, event, person_id, entered_on, is_holdout, holdout_share"
 
 
-def connect(warehouse, folder):
+def connect(warehouse, schema, folder):
     """A connection with the warehouse, the state as the table `known`, and this build's events as `news`."""
-    connection = connect_green(warehouse)
+    connection = connect_green(warehouse, schema)
     connection.execute(
         "create table known (as_of_date date, audience varchar, event varchar, person_id varchar, entered_on date, "
         "is_holdout boolean, holdout_share double)"
@@ -30,17 +30,17 @@ def connect(warehouse, folder):
         files = quoted(folder / "*.parquet")
         connection.execute(f"insert into known by name from read_parquet({files}, union_by_name = true)")
     connection.execute(f"""create table news as
-        select {COLUMNS} from warehouse.marts.audience_changes
+        select {COLUMNS} from warehouse."{schema}".audience_changes
         union all
         select as_of_date, audience, 'built', null, null, null, holdout_share
-        from warehouse.marts.audience_summary""")
+        from warehouse."{schema}".audience_summary""")
     return connection
 
 
-def check_state(connection, day):
+def check_state(connection, schema, day):
     """Raise unless the build saw this state as it is: its changes are the changes since the last recorded day."""
     stale = connection.execute(
-        """select summary.audience from warehouse.marts.audience_summary as summary
+        f"""select summary.audience from warehouse."{schema}".audience_summary as summary
         left join (select audience, max(as_of_date) as last_day from known where event = 'built' and as_of_date < ?
             group by audience) as recorded using (audience)
         where summary.previous_as_of_date is distinct from recorded.last_day order by 1""",
@@ -64,7 +64,7 @@ def write(connection, folder, day):
     return target
 
 
-def record(warehouse, state):
+def record(warehouse, state, schema="marts"):
     """Record the last build of `warehouse` in the folder `state`; raise Problem if that must not or cannot be done."""
     if not warehouse.exists():
         raise Problem(2, f"there is no warehouse {warehouse} (LIFECYCLE_WAREHOUSE); run `dbt build`")
@@ -72,16 +72,16 @@ def record(warehouse, state):
     os.umask(0o077)
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder, "record"):
-        connection = connect(warehouse, folder)
+        connection = connect(warehouse, schema, folder)
         try:
-            (day,) = connection.execute("select as_of_date from warehouse.intermediate.int_as_of").fetchone()
+            (day,) = connection.execute(f'select as_of_date from warehouse."{schema}".build_settings').fetchone()
             if connection.execute("select 1 from news where as_of_date != ?", [day]).fetchone():
                 raise Problem(3, f"the audiences are not as of {day}, as the rest of the warehouse is; run `dbt build`")
             (last_day,) = connection.execute("select max(as_of_date) from known").fetchone()
             if last_day and last_day > day:
                 print(f"nothing recorded: the state is as of {last_day} already, this build as of {day}")
                 return
-            check_state(connection, day)
+            check_state(connection, schema, day)
             connection.execute(
                 "create table unrecorded as from news "
                 "where audience not in (select audience from known where as_of_date = ?)",
@@ -106,9 +106,10 @@ def main(arguments=None):
         "--warehouse", type=Path, default=os.environ.get("LIFECYCLE_WAREHOUSE", "warehouse/lifecycle.duckdb")
     )
     parser.add_argument("--state", type=Path, default=os.environ.get("LIFECYCLE_STATE", "state"))
+    add_schema(parser)
     options = parser.parse_args(arguments)
     try:
-        record(options.warehouse, options.state)
+        record(options.warehouse, options.state, options.schema)
     except Problem as problem:
         print(f"record_state: {problem}", file=sys.stderr)
         return problem.code

@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 
 from compiled_texts import compile_project
-from support import DEMO, Warehouse, dbt, script, shared_data
+from support import DEMO, PARSED, Warehouse, dbt, script, shared_data
+
+
+def pytest_sessionfinish(session):
+    if not hasattr(session.config, "workerinput"):
+        shutil.rmtree(PARSED, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +29,7 @@ def build(tmp_path_factory):
 
     def run(raw, **variables):
         path = tmp_path_factory.mktemp("warehouse") / "lifecycle.duckdb"
-        dbt("build", "--selector", "everything", raw=raw, warehouse=path, variables=variables)
+        dbt("build", raw=raw, warehouse=path, variables=variables)
         opened.append(Warehouse(path))
         return opened[-1]
 

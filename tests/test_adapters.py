@@ -27,7 +27,7 @@ NO_TESTS = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "
 def project(tmp_path_factory):
     """A copy of the project with one more folder and one more line."""
     copy = tmp_path_factory.mktemp("stranger") / "project"
-    unwanted = shutil.ignore_patterns(".*", "data", "target", "logs", "exports", "published", "*.duckdb", "node_modules", "fixtures")
+    unwanted = shutil.ignore_patterns(".*", "__pycache__", "data", "state", "integration_tests", "target", "logs", "exports", "published", "*.duckdb", "node_modules", "fixtures")
     shutil.copytree(PROJECT, copy, ignore=unwanted)
     shutil.copy(PROJECT / ".dbtignore", copy)
     shutil.copytree(FIXTURE / "adapter", copy / "models/staging/loyalty_cards")

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 import yaml
 
-import report
+import lifecycle_report
 from audience_export import rows
 from support import PROJECT, Warehouse, dbt
 
@@ -127,7 +127,7 @@ def test_exposures_are_what_reads_the_marts(manifest):
     marts = {node["name"] for node in manifest["nodes"].values() if node["schema"] == "marts"}
     assert all(models and models <= marts for models in read.values()), "they read published marts only"
     with duckdb.connect() as connection:
-        tables = set().union(*(connection.get_table_names(query) for query in report.QUERIES.values()))
+        tables = set().union(*(connection.get_table_names(query) for query in lifecycle_report.QUERIES.values()))
     assert read["lifecycle_report"] == tables & marts
     datasets = (PROJECT / "scripts" / "superset" / "dashboard").glob("datasets/*/*.yaml")
     assert all(models == rows.MARTS.keys() for name, models in read.items() if name.startswith("audiences_to_"))
@@ -150,3 +150,10 @@ def test_the_marketers_page_names_every_audience(manifest):
     assert {name for name in names if f"`{name}`" not in page} == set()
     listed = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["audiences"]
     assert sorted(names) == listed
+
+
+def test_the_release_is_one_number(warehouse):
+    """In dbt_project.yml, in the macro that models can read, and at the head of the changelog."""
+    version = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["version"]
+    assert warehouse.row("select version from marts.build_settings") == (version,)
+    assert re.search(r"^## (\S+)", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version

@@ -8,8 +8,8 @@ import sys
 import duckdb
 import pytest
 
-import raw_files
 from common import Problem
+from raw_checks import raw_files
 from test_reader import SHOP, Read, write
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
-import raw_files
+from raw_checks import raw_files
 from raw_reader import read_raw
 from support import NO_UNIT_TESTS, PROJECT, Warehouse, checksums, dbt, script, shared_data
 

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 import validate_raw
+from raw_checks import expectations, raw_files
 from support import PROJECT, shared_data
 
 AS_OF = "2026-06-30"
@@ -319,7 +320,7 @@ def test_lines_that_cannot_be_read_warn_and_many_stop(tmp_path):
 def test_tables_of_a_database_are_opened_like_files(tmp_path, monkeypatch):
     with duckdb.connect(str(tmp_path / "loader.duckdb")) as loader:
         loader.execute("create schema s; create table s.orders as select 'a' as customer_id, date '2026-06-30' as ordered_at, 5 as amount")
-    raw_files, connection = validate_raw.raw_files, duckdb.connect()
+    connection = duckdb.connect()
     monkeypatch.setattr(raw_files, "databases", lambda: {"loader": {"path": str(tmp_path / "loader.duckdb")}})
     tables = raw_files.declared(PROJECT, ["orders_file"])
 
@@ -401,10 +402,10 @@ def test_a_suite_that_cannot_be_understood_says_so(tmp_path, monkeypatch, entry,
     suite = tmp_path / "models/staging/orders_file/_orders_file__expectations.yml"
     suite.parent.mkdir(parents=True)
     suite.write_text(f"- {entry}\n")
-    tables = validate_raw.raw_files.declared(PROJECT, ["orders_file"])
-    monkeypatch.setattr(validate_raw, "PROJECT", tmp_path)
+    tables = raw_files.declared(PROJECT, ["orders_file"])
+    monkeypatch.setattr(expectations, "PROJECT", tmp_path)
     with pytest.raises(validate_raw.Problem, match=re.escape(message)):
-        validate_raw.load_checks(tables, {})
+        expectations.load_checks(tables, {})
 
 
 @pytest.mark.parametrize(("code", "goes_on"), [(0, True), (1, True), (3, False), (2, False), (70, False)])

@@ -7,7 +7,7 @@ import duckdb
 import pytz
 import yaml
 
-import raw_files
+from raw_checks import raw_files
 from support import PROJECT
 
 DEFAULTS = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]

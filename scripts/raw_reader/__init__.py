@@ -7,6 +7,7 @@ read, and what is not, is the same for both.
   text       a text file from its bytes: encoding, line ends, header, records
   tables     what is declared, and the SQL that reads it
   reader     the whole: finds, checks, imports, counts
+  variables  names of variables that nothing reads
   dbt_plugin how dbt gets here
 """
 

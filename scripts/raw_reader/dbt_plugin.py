@@ -3,6 +3,7 @@
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from . import read_raw
+from .variables import misspelt
 
 
 class Plugin(BasePlugin):
@@ -18,6 +19,7 @@ class Plugin(BasePlugin):
     def store(self, target_config):
         """`adapter.store_relation('raw_reader', ...)`: dbt's way to hand a macro's values, here a request, to a plugin."""
         request = target_config.config
+        request["problems"] += misspelt(request["project_folder"], request["given"])
         cursor = self.connection.cursor()
 
         def query(sql, parameters=None):
@@ -28,6 +30,7 @@ class Plugin(BasePlugin):
             result = read_raw(
                 query, request["tables"], request["folder"], request["sources"], only_look=bool(request["problems"]),
                 state=(request["state_tables"], request["state_folder"]), databases=(request["databases"], self.databases),
+                schema=request["schema"], project=request["project"],
             )
         finally:
             cursor.close()

@@ -13,7 +13,8 @@ from .formats import CsvFile, JsonFile, Lacking, ParquetFiles, Typed
 from .tables import Table, as_raw, as_text, identifier, json_path, listed, literal, trimmed
 from .text import Unreadable
 
-MARK = "Made anew by every build of customer_lifecycle; whatever else is put here is lost."
+SCHEMA = "raw_import"
+MARK = "Made anew by every build of customer_lifecycle in the project %s; whatever else is put here is lost."
 FEW, SHARE = 3, 0.01  # unreadable lines: more of them, and a larger share of all lines, stop the build
 
 
@@ -36,8 +37,10 @@ class Result:
     names: dict[str, list[str]] = field(default_factory=dict)  # the columns of a file that lacks one
 
 
-def read_raw(query, declared, folder, wanted, *, state=None, databases=(), only_look=False, goes_on=False):
-    """Make raw_import.<identifier> for every declared table; `query` runs SQL and returns its rows.
+def read_raw(
+    query, declared, folder, wanted, *, state=None, databases=(), only_look=False, goes_on=False, schema=SCHEMA, project=""
+):
+    """Make <schema>.<identifier> for every declared table; `query` runs SQL and returns its rows.
 
     `declared` are tables as dbt's graph has them, `wanted` the sources in use: the tables of others are empty. `state` is the
     same for the state: (tables, folder); `databases` the variable raw_databases and what profiles.yml has of them. All faults
@@ -45,7 +48,8 @@ def read_raw(query, declared, folder, wanted, *, state=None, databases=(), only_
     that lacks a required column is made without it.
     """
     databases = Databases(query, *(databases or ({}, {})))
-    reader = Reader(query, [Table(table) for table in declared], Path(folder), wanted, databases)
+    tables = [Table(table, schema) for table in declared]
+    reader = Reader(query, tables, Path(folder), wanted, databases=databases, schema=schema, mark=MARK % project)
     try:
         reader.run(state, only_look, goes_on)
     finally:
@@ -54,8 +58,10 @@ def read_raw(query, declared, folder, wanted, *, state=None, databases=(), only_
 
 
 class Reader:
-    def __init__(self, query, tables, folder, wanted, databases):
+    def __init__(self, query, tables, folder, wanted, *, databases, schema, mark):
         self.query, self.tables, self.folder, self.wanted, self.databases = query, tables, folder, wanted, databases
+        self.schema, self.mark = schema, mark
+        self.in_schema = identifier(schema)
         self.by_name = {(table.source, table.name): table for table in tables}
         self.result = Result()
 
@@ -69,7 +75,7 @@ class Reader:
             for table, files, missing in sorted(plans, key=lambda plan: self.depth(plan[0])):
                 self.make(table, files, missing, scratch)
         for table in state[0] if state else ():
-            self.make_state(Table(table), Path(state[1]))
+            self.make_state(Table(table, self.schema), Path(state[1]))
 
     def fault(self, table, wrong, about="file"):
         self.result.faults.append(Fault(table, wrong, about))
@@ -77,11 +83,12 @@ class Reader:
     # --- before anything is touched ---------------------------------------------------------------------
 
     def check_schema(self):
-        """A schema raw_import that somebody else made is left alone."""
-        here = "schema_name = 'raw_import' and database_name = current_database()"
+        """A schema raw_import that somebody else made, another project with this package too, is left alone."""
+        here = f"schema_name = {literal(self.schema)} and database_name = current_database()"
         comment = self.query(f"select comment from duckdb_tables() where table_name = 'files' and {here}")
-        if self.query(f"select 1 from duckdb_schemas() where {here}") and comment != [(MARK,)]:
-            self.fault("", "the warehouse has a schema raw_import that this project did not make; rename it, or take another LIFECYCLE_WAREHOUSE")
+        if self.query(f"select 1 from duckdb_schemas() where {here}") and comment != [(self.mark,)]:
+            remedy = "rename it, take another LIFECYCLE_WAREHOUSE, or set the variable prefix_schemas"
+            self.fault("", f"the warehouse has a schema {self.schema} that this project did not make; {remedy}")
 
     def plans(self):
         """[(table, its Files, names of required columns that they lack)] of every table that can be made."""
@@ -141,12 +148,12 @@ class Reader:
     # --- the import -------------------------------------------------------------------------------------
 
     def make_schema(self):
-        self.query("drop schema if exists raw_import cascade")
-        self.query("create schema raw_import")
+        self.query(f"drop schema if exists {self.in_schema} cascade")
+        self.query(f"create schema {self.in_schema}")
         file = "source varchar, table_name varchar, instance varchar, file_name varchar"
-        self.query(f"create table raw_import.files ({file}, records bigint, unreadable_lines bigint, loaded_at timestamp)")
-        self.query(f"comment on table raw_import.files is {literal(MARK)}")
-        self.query(f"create table raw_import.unreadable_lines ({file}, line_number bigint, reason varchar, raw_line varchar)")
+        self.query(f"create table {self.in_schema}.files ({file}, records bigint, unreadable_lines bigint, loaded_at timestamp)")
+        self.query(f"comment on table {self.in_schema}.files is {literal(self.mark)}")
+        self.query(f"create table {self.in_schema}.unreadable_lines ({file}, line_number bigint, reason varchar, raw_line varchar)")
 
     def make(self, table, files, missing, scratch):
         columns = {column.name: column.type for column in table.columns if column.name not in missing}
@@ -223,7 +230,8 @@ class Reader:
         self.result.files[table.identifier] += self.result.files[self.parent(table).identifier]
         place = f"{literal(table.source)}, {literal(table.name)}, instance, {literal('.'.join(table.nested_in))}"
         parent = f"source = {literal(table.source)} and table_name = {literal(self.parent(table).name)}"
-        self.query(f"insert into raw_import.files select {place}, records, 0, (select max(loaded_at) from raw_import.files where {parent}) from ({counts})")
+        loaded_at = f"(select max(loaded_at) from {self.in_schema}.files where {parent})"
+        self.query(f"insert into {self.in_schema}.files select {place}, records, 0, {loaded_at} from ({counts})")
 
     def load(self, files, columns, scratch):
         try:
@@ -251,10 +259,11 @@ class Reader:
         """What was read of a file, and the lines that were not, in the tables of the schema that say so."""
         name = part.path.removeprefix(f"{self.folder}/")
         file = [table.source, table.name, part.instance, name]
-        self.query("insert into raw_import.files values (?, ?, ?, ?, ?, ?, ?)", [*file, part.records, len(part.unreadable), loaded_at])
+        values = [*file, part.records, len(part.unreadable), loaded_at]
+        self.query(f"insert into {self.in_schema}.files values (?, ?, ?, ?, ?, ?, ?)", values)
         if part.unreadable:
             numbers, reasons, lines = map(list, zip(*part.unreadable, strict=True))
-            insert = "insert into raw_import.unreadable_lines select ?, ?, ?, ?, unnest(?), 'line: ' || unnest(?), unnest(?)"
+            insert = f"insert into {self.in_schema}.unreadable_lines select ?, ?, ?, ?, unnest(?), 'line: ' || unnest(?), unnest(?)"
             self.query(insert, [*file, numbers, reasons, lines])
 
     def find_repeated(self, table, loaded):

@@ -47,7 +47,7 @@ class Column:
 class Table:
     """One table of a source YAML, as dbt's graph or the YAML itself gives it."""
 
-    def __init__(self, declared):
+    def __init__(self, declared, schema):
         own = meta(declared)
         self.source, self.name = declared["source_name"], declared["name"]
         self.identifier = declared.get("identifier") or self.name
@@ -59,7 +59,7 @@ class Table:
         self.dialect = own.get("dialect")  # of a system with several: its tables are there together, or not at all
         self.nested_in = own.get("nested_in", "").split(".")  # [table, column]: where its rows are if it has no file
         self.file_name_column = own.get("file_name_column")
-        self.relation = f"raw_import.{identifier(self.identifier)}"
+        self.relation = f"{identifier(schema)}.{identifier(self.identifier)}"
         self.known = {spelling.lower() for column in self.columns for spelling in column.spellings}
         self.known |= {path[0].lower() for column in self.columns for path in column.paths}
 

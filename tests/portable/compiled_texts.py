@@ -161,7 +161,7 @@ def compile_project(folder):
 
 def copy_project(copy):
     # what has no SQL of its own costs half of dbt's time
-    rest = shutil.ignore_patterns("*__expectations.yml", "semantic", "exposures.yml", "*unit_tests.yml", "*.py", "node_modules", "fixtures")
+    rest = shutil.ignore_patterns("__pycache__", "*__expectations.yml", "semantic", "exposures.yml", "*unit_tests.yml", "*.py", "node_modules", "fixtures")
     for name in ("models", "macros", "seeds", "tests"):
         shutil.copytree(PROJECT / name, copy / name, ignore=rest)
     # nothing is read from files here

@@ -57,7 +57,7 @@ final as (
         coalesce(assignments.entered_on, members.entered_on, as_of.as_of_date) as entered_on,
         coalesce(
             assignments.is_holdout,
-            {{ hash_share("'" ~ var('holdout_salt') ~ ":' || members.audience || ':' || members.person_id") }}
+            {{ hash_share(sql_text(var('holdout_salt') ~ ':') ~ " || members.audience || ':' || members.person_id") }}
             < audiences.holdout_share
         ) as is_holdout,
         customers.can_email,

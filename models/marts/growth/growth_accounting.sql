@@ -3,8 +3,8 @@ with orders as (
     where person_id is not null
 ),
 
-as_of as (
-    select * from {{ ref('int_as_of') }}
+int_months as (
+    select * from {{ ref('int_months') }}
 ),
 
 totals as (
@@ -50,18 +50,11 @@ judged as (
     from neighbours
 ),
 
-bounds as (
-    select
-        min(totals.month) as first_month,
-        max(as_of.as_of_date) as last_day
-    from totals
-    cross join as_of
-),
-
 -- months in which nobody ordered are rows
 months as (
-    select {{ calendar('bounds.first_month', 'bounds.last_day', 'month') }}
-    from bounds
+    select *
+    from int_months
+    where month >= (select min(totals.month) from totals)
 ),
 
 present as (
@@ -102,35 +95,35 @@ filled as (
         {{ money('coalesce(totals.net_revenue, 0)') }} as net_revenue,
         coalesce(gone.churned, 0) as churned,
         {{ money('coalesce(gone.revenue_churned, 0)') }} as revenue_churned,
-        months.period_start as month
+        months.month,
+        months.is_complete
     from months
-    left join totals on months.period_start = totals.month
-    left join present on months.period_start = present.month
-    left join gone on months.period_start = gone.month
+    left join totals on months.month = totals.month
+    left join present on months.month = present.month
+    left join gone on months.month = gone.month
 ),
 
 final as (
     select
-        filled.month,
-        {{ month_label('filled.month') }} as month_label,
-        filled.active,
-        filled.new,
-        filled.retained,
-        filled.resurrected,
-        filled.churned,
-        {{ ratio('filled.retained', 'filled.retained + filled.churned') }} as retention_rate,
-        {{ ratio('filled.new + filled.resurrected', 'filled.churned') }} as quick_ratio,
-        filled.orders,
-        filled.revenue,
-        filled.revenue_new,
-        filled.revenue_resurrected,
-        filled.revenue_expansion,
-        filled.revenue_contraction,
-        filled.revenue_churned,
-        filled.net_revenue,
-        last_day(filled.month) <= as_of.as_of_date as is_complete
+        month,
+        {{ month_label('month') }} as month_label,
+        active,
+        new,
+        retained,
+        resurrected,
+        churned,
+        {{ ratio('retained', 'retained + churned') }} as retention_rate,
+        {{ ratio('new + resurrected', 'churned') }} as quick_ratio,
+        orders,
+        revenue,
+        revenue_new,
+        revenue_resurrected,
+        revenue_expansion,
+        revenue_contraction,
+        revenue_churned,
+        net_revenue,
+        is_complete
     from filled
-    cross join as_of
 )
 
 select * from final

@@ -5,6 +5,7 @@ with as_of as (
 settings as (
     select
         as_of_date,
+        '{{ version() }}' as version,
         '{{ var("business_time_zone") }}' as business_time_zone,
         '{{ reporting_currency() }}' as reporting_currency,
         '{{ var("sources") | join(", ") }}' as sources,

@@ -7,8 +7,8 @@ lifecycle_stages as (
     select * from {{ ref('lifecycle_stages') }}
 ),
 
-as_of as (
-    select * from {{ ref('int_as_of') }}
+int_months as (
+    select * from {{ ref('int_months') }}
 ),
 
 seen_at_month_end as (
@@ -39,17 +39,10 @@ moved as (
     group by month, from_stage, to_stage
 ),
 
-bounds as (
-    select
-        min(moved.month) as first_month,
-        max(as_of.as_of_date) as last_day
-    from moved
-    cross join as_of
-),
-
 months as (
-    select {{ calendar('bounds.first_month', 'bounds.last_day', 'month') }}
-    from bounds
+    select *
+    from int_months
+    where month >= (select min(moved.month) from moved)
 ),
 
 from_stages as (
@@ -67,7 +60,8 @@ from_stages as (
 
 cells as (
     select
-        months.period_start as month,
+        months.month,
+        months.is_complete,
         from_stages.stage as from_stage,
         lifecycle_stages.stage as to_stage,
         'from: ' || from_stages.label as from_label,
@@ -78,7 +72,7 @@ cells as (
     cross join lifecycle_stages
     left join moved
         on
-            months.period_start = moved.month
+            months.month = moved.month
             and from_stages.stage = moved.from_stage
             and lifecycle_stages.stage = moved.to_stage
 ),
@@ -128,22 +122,21 @@ with_stock as (
 
 final as (
     select
-        with_stock.month,
-        {{ month_label('with_stock.month') }} as month_label,
-        with_stock.from_stage,
-        with_stock.to_stage,
-        with_stock.from_label,
-        with_stock.to_label,
+        month,
+        {{ month_label('month') }} as month_label,
+        from_stage,
+        to_stage,
+        from_label,
+        to_label,
         cast(
-            with_stock.moved
+            moved
             + case
-                when with_stock.from_stage = with_stock.to_stage then with_stock.people_before - with_stock.moved_from
+                when from_stage = to_stage then people_before - moved_from
                 else 0
             end as bigint
         ) as people,
-        last_day(with_stock.month) <= as_of.as_of_date as is_complete
+        is_complete
     from with_stock
-    cross join as_of
 )
 
 select * from final

@@ -11,7 +11,7 @@ import yaml
 from common import Problem
 from raw_reader import read_raw
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 class Returned(Exception):

@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+"""The whole morning as one command: raw checks → build → audit → publish → record → export → purge → report.
+
+Each step runs only after the one before ended well; the last good marts and exports stay whatever fails. What was done is
+one row of the run log (LIFECYCLE_STATE/runs, mart `runs`). A step's own output is in logs/daily/<run>/.
+
+exit codes:
+  0  done, or nothing to do              4   a drift alarm or a guard of the exporter blocked: look
+  1  unexpected, see the message         5   done; quarantine.csv lists withheld values
+  2  usage or configuration              75  busy: another run is at work, try again
+  3  raw data or marts are not right     130 interrupted
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+import drift
+import run_log
+from common import Problem
+from publish import add_schema, connect_green, only_one
+
+PROJECT = Path(__file__).resolve().parents[1]
+OK, UNEXPECTED, USAGE, WRONG, BLOCKED, WITHHELD, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 5, 75, 130
+UNREADABLE = "the warehouse cannot be read: delete it and run again, it is made from raw data and state"
+OUTCOMES = {OK: "done", WITHHELD: "withheld", BLOCKED: "blocked", INTERRUPTED: "interrupted"}
+
+
+class Day:
+    """One run. `facts` becomes its row of the run log."""
+
+    def __init__(self, options):
+        self.options, self.state = options, Path(options.state)
+        self.run = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        self.logs = PROJECT / "logs" / "daily" / self.run
+        self.target = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target"))
+        self.facts = {
+            "run": self.run, "started_at": now(), "version": project_version(), "versions": run_log.versions(),
+            "settings": run_log.settings(), "definitions": run_log.definitions(), "steps": {},
+        }  # fmt: skip
+        self.code = OK
+
+    def steps(self):
+        """(name, what it does) in order; the first that raises Problem ends the day."""
+        return [
+            ("raw checks", self.check_raw),
+            ("build", self.build),
+            ("audit", self.audit),
+            ("publish", self.publish),
+            ("record", lambda: self.script("record_state.py", "--schema", self.options.schema)),
+            ("export", self.export),
+            ("purge", lambda: self.script("export_audiences.py", "purge", "--out", self.options.out)),
+            ("report", self.report),
+        ]
+
+    def check_raw(self):
+        done = self.call("raw checks", [sys.executable, "scripts/validate_raw.py"])
+        if done.returncode in (0, 1):
+            return last_line(done.stdout)
+        raise Problem(done.returncode if done.returncode in (USAGE, WRONG) else UNEXPECTED, first_stop(done) or last_line(done.stderr))
+
+    def build(self):
+        started = time.time()
+        done = self.call("build", [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build"])
+        results = self.results(started)
+        counts = {status: sum(result == status for _, result in results) for status in ("pass", "warn", "fail", "error")}
+        self.facts |= {"passed_tests": counts["pass"], "warned_tests": counts["warn"], "failed_tests": counts["fail"]}
+        if done.returncode == 0:
+            return f"{counts['pass']} tests passed, {counts['warn']} warned"
+        wrong = [name for name, status in results if status in ("fail", "error", "runtime error")]
+        if wrong:
+            more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            raise Problem(WRONG, f"dbt build: {', '.join(wrong[:3])}{more} failed; `dbt retry` repeats them, the log has dbt's words")
+        raise Problem(*said_by_dbt(done.stdout))
+
+    def results(self, started):
+        """[(name, status)] of this build's nodes."""
+        path = self.target / "run_results.json"
+        if not path.exists() or path.stat().st_mtime < started - 1:
+            return []
+        return [(result["unique_id"].split(".")[2], result["status"]) for result in json.loads(path.read_text())["results"]]
+
+    def audit(self):
+        connection = connect_green(Path(self.options.warehouse), self.options.schema)
+        try:
+            schema = f'warehouse."{self.options.schema}"'
+            (day,) = connection.execute(f"select as_of_date from {schema}.build_settings").fetchone()
+            found = drift.headlines(connection, schema)
+            raw_rows = connection.execute(f"select source || '.' || table_name, raw_rows from {schema}.source_tables").fetchall()
+        finally:
+            connection.close()
+        self.facts |= {"as_of_date": day, "headlines": found, "raw_rows": dict(raw_rows)}
+        before = run_log.last_good(self.state, day)
+        if before is None:
+            return "no earlier run to compare with"
+        changed = drift.changed_definitions(before, self.facts["definitions"], self.facts["settings"])
+        alarms = drift.alarms(before, found, (day - before["as_of_date"]).days, changed)
+        self.facts["alarms"] = [alarm["line"] for alarm in alarms]
+        stops = [alarm["line"] for alarm in alarms if alarm["level"] == "stop"]
+        self.facts["accepted"] = self.options.accept_drift if stops else None
+        if stops and not self.options.accept_drift:
+            more = f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""
+            raise Problem(BLOCKED, f"{stops[0]}{more}. If it is right, run again with --accept-drift 'why'")
+        return "; ".join(self.facts["alarms"]) or f"like {before['run']}"
+
+    def publish(self):
+        said = self.script("publish.py", "--schema", self.options.schema)
+        self.facts["is_published"] = True
+        return said
+
+    def export(self):
+        done = self.call("export", [sys.executable, "scripts/export_audiences.py", "run", "--json", "--out", self.options.out])
+        try:
+            result = json.loads(done.stdout)
+        except ValueError:
+            raise Problem(UNEXPECTED, "the exporter said nothing that can be read; see its log") from None
+        records = result.get("manifest", {}).get("deliveries", {}).values()
+        written = sum(node["waterfall"]["written"] for record in records for node in record["audiences"].values())
+        if result["status"] == "published":
+            self.facts |= {"exported_run": result["run"], "exported_rows": written}
+        if done.returncode == WITHHELD:
+            self.code = WITHHELD
+        elif done.returncode:
+            guards = "; ".join(f"guard {hit['guard']}: {hit['message']}" for hit in result.get("guards", []))
+            raise Problem(done.returncode, result.get("message") or guards or "; ".join(result.get("notes", [])))
+        return f"{result['status']}{f', {written:,} rows' if written else ''}"
+
+    def report(self):
+        done = self.call("report", [sys.executable, "scripts/report.py"])
+        return last_line(done.stdout) if done.returncode == 0 else f"warning: no report; {last_line(done.stderr)}"
+
+    def script(self, name, *arguments):
+        done = self.call(name.removesuffix(".py").split("_")[0] if "purge" not in arguments else "purge",
+                         [sys.executable, f"scripts/{name}", *arguments])  # fmt: skip
+        if done.returncode:
+            raise Problem(done.returncode, last_line(done.stderr))
+        return last_line(done.stdout)
+
+    def call(self, name, command):
+        """Run a program; what it says is kept in a private log."""
+        environment = os.environ | {"LIFECYCLE_STATE": str(self.state), "LIFECYCLE_WAREHOUSE": str(self.options.warehouse)}
+        child = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            stdout, stderr = child.communicate()
+        except BaseException:
+            child.send_signal(signal.SIGINT)
+            child.wait()
+            raise
+        self.logs.mkdir(parents=True, exist_ok=True)
+        (self.logs / f"{name.replace(' ', '_')}.log").write_text(stdout + stderr)
+        return subprocess.CompletedProcess(command, child.returncode, stdout, stderr)
+
+    def live(self):
+        """Run the steps, record the run, return the exit code."""
+        names = [name for name, _ in self.steps()]
+        for number, (name, step) in enumerate(self.steps(), start=1):
+            self.say(step=name, number=number, of=len(names))
+            started = time.monotonic()
+            try:
+                said, code = step(), OK
+            except Problem as problem:
+                said, code = str(problem), problem.code
+            except KeyboardInterrupt:
+                said, code = "interrupted", INTERRUPTED
+            except duckdb.IOException as error:
+                said, code = io_problem(error)
+            seconds = round(time.monotonic() - started, 1)
+            self.facts["steps"][name] = {"seconds": seconds, "code": code, "said": said}
+            self.say(step=name, seconds=seconds, code=code, said=said)
+            if code:
+                self.code = code
+                self.facts |= {"failed_step": name, "message": said}
+                left = names[number:]
+                self.say(skipped=left) if left else None
+                break
+        self.facts |= {"ended_at": now(), "exit_code": self.code, "outcome": OUTCOMES.get(self.code, "failed")}
+        run_log.append(self.state, self.facts)
+        self.say(run=self.run, outcome=self.facts["outcome"], exit_code=self.code)
+        return self.code
+
+    def say(self, **facts):
+        if self.options.json:
+            print(json.dumps(facts), flush=True)
+        elif "seconds" in facts:
+            print(f"{facts['seconds']:>8.1f} s  {'' if not facts['code'] else 'STOPPED: '}{facts['said']}", flush=True)
+        elif "step" in facts:
+            print(f"[{facts['number']}/{facts['of']}] {facts['step']:<12}", end="", flush=True)
+        elif "skipped" in facts:
+            print(f"not run: {', '.join(facts['skipped'])}; the last good marts and exports stay", flush=True)
+        else:
+            print(f"{facts['outcome']}, exit code {facts['exit_code']}; run {facts['run']}", flush=True)
+
+
+def default_state():
+    """The demo has a state of its own, so that it never mixes with a real one (macro state_folder)."""
+    is_demo = os.environ.get("LIFECYCLE_RAW", "data/demo") == "data/demo"
+    return str(PROJECT / ("data/demo_state" if is_demo else "state"))
+
+
+def now():
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def project_version():
+    return re.search(r'^version: "?([^"\s]+)', (PROJECT / "dbt_project.yml").read_text(), re.MULTILINE)[1]
+
+
+def last_line(text):
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return re.sub(r"^\w+: ", "", lines[-1]) if lines else "it said nothing"
+
+
+def first_stop(done):
+    """The first finding of the raw checks that stops, as one line."""
+    lines = done.stdout.splitlines()
+    found = [number for number, line in enumerate(lines) if line.startswith("STOP")]
+    if not found:
+        return None
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return " ".join(" ".join(lines[found[0] : found[0] + 2]).removeprefix("STOP").split()) + more
+
+
+def said_by_dbt(text):
+    """(exit code, sentence) of a build that did not come to its models: what prepare_raw says, a lock, or dbt's own words."""
+    if "Could not set lock on file" in text or "Conflicting lock" in text:
+        return BUSY, "the warehouse is held by another program; try again when it is done"
+    if re.search("not a valid DuckDB database|[Cc]orrupt|[Cc]hecksum|Serialization Error", text):
+        return WRONG, UNREADABLE
+    _, _, problems = text.partition("Compilation Error")
+    lines = [line.strip() for line in problems.splitlines()[1:] if line.strip()]
+    lines = lines[: next((number for number, line in enumerate(lines) if line.startswith("> in macro")), len(lines))]
+    if lines:
+        return WRONG, lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
+    return UNEXPECTED, "dbt did not come to an end; see its log"
+
+
+def io_problem(error):
+    """(exit code, sentence) where DuckDB cannot use a file."""
+    text = str(error)
+    if "lock" in text.lower():
+        return BUSY, "a database file is held by another program; try again when it is done"
+    if "No space left" in text:
+        return UNEXPECTED, "the disk is full; make room and run again"
+    return WRONG, UNREADABLE
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--warehouse", default=os.environ.get("LIFECYCLE_WAREHOUSE", str(PROJECT / "warehouse/lifecycle.duckdb")))
+    parser.add_argument("--state", default=os.environ.get("LIFECYCLE_STATE", default_state()))
+    parser.add_argument("--out", default="exports", help="where the runs of the exporter are (default: %(default)s)")
+    parser.add_argument("--accept-drift", metavar="WHY", help="go on although numbers moved more than they may; recorded")
+    parser.add_argument("--json", action="store_true", help="a JSON document per step, for machines")
+    add_schema(parser)
+    options = parser.parse_args(arguments)
+    os.umask(0o077)
+    Path(options.state).mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with only_one(Path(options.state), "daily"):
+            return Day(options).live()
+    except Problem as problem:
+        print(f"daily: {problem}", file=sys.stderr)
+        return problem.code
+    except OSError as error:
+        print(f"daily: {error.strerror or 'unexpected'}: {error.filename or options.state}", file=sys.stderr)
+        return UNEXPECTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
