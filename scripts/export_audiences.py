@@ -52,12 +52,7 @@ def run(args):
         scratch = staging / ".scratch"
         scratch.mkdir()
         con = stack.enter_context(connect(source, scratch))
-        for delivery in deliveries:
-            old = delivery.given.get("renamed_from")
-            if old and state.ledger.of(old):
-                state.ledger.append({"event": "renamed", "old": old, "new": delivery.name})
-        expired = state.expire(out, args.now) if not args.dry_run else []
-        notes = state.adopt(out, deliveries) + expired
+        notes = state.catch_up(out, args.now, deliveries, args.dry_run)
         this = Run(con, state, scratch, run_id, args.now, args.spreadsheet_safe, overrides, {delivery.name for delivery in former})
         this.notes += notes
         this.notes += [f"{run_id_}: published, but not acknowledged ({', '.join(names)}); say `ack {run_id_}` once it is imported"
@@ -95,22 +90,28 @@ def run(args):
             return {**result, "status": "dry run: nothing was written" if not this.hits else "blocked", "folder": None}
         tidy(con, state.ledger, this, scratch)
         con.close()
-        nodes = {name: node_of(record, manifest, record.pop("parts"), str(Path(args.config).resolve())) for name, record in records.items()}
-        state.ledger.take(scratch, [part for node in nodes.values() for part in node["parts"]])
-        shutil.rmtree(scratch)
-        files.write_json(staging / "manifest.json", manifest)
-        # R3: whatever becomes visible is in the ledger already.
-        state.ledger.append({"event": "published", "run": run_id, "overrides": manifest["overrides"], "deliveries": nodes})
-        os.rename(staging, out / run_id)
-        try:
-            files.sync(out)
-            after_publishing(out, state, manifest, deliveries, result)
-        except Exception as error:
-            why = str(error) if isinstance(error, Problem) else explain(error)
-            raise Problem(UNEXPECTED, f"{why}; {out / run_id} is published and recorded, but not all that follows was done: "
-                                      "it is not handed over, or not acknowledged") from None
-        state.ledger.sweep()
+        publish(out, staging, scratch, state, args, deliveries, result)
         return result
+
+
+def publish(out, staging, scratch, state, args, deliveries, result):  # noqa: PLR0917
+    """Make the run visible, in the ledger first (R3), and do what follows."""
+    manifest, target = result["manifest"], out / result["run"]
+    nodes = {name: node_of(record, manifest, record.pop("parts"), str(Path(args.config).resolve()))
+             for name, record in manifest["deliveries"].items()}
+    state.ledger.take(scratch, [part for node in nodes.values() for part in node["parts"]])
+    shutil.rmtree(scratch)
+    files.write_json(staging / "manifest.json", manifest)
+    state.ledger.append({"event": "published", "run": result["run"], "overrides": manifest["overrides"], "deliveries": nodes})
+    os.rename(staging, target)
+    try:
+        files.sync(out)
+        after_publishing(out, state, manifest, deliveries, result)
+    except Exception as error:
+        why = str(error) if isinstance(error, Problem) else explain(error)
+        raise Problem(UNEXPECTED, f"{why}; {target} is published and recorded, but not all that follows was done: it is "
+                                  "not handed over, or not acknowledged") from None
+    state.ledger.sweep()
 
 
 def tidy(con, ledger, this, scratch):

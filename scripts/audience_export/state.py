@@ -170,6 +170,15 @@ class State:
 
     # ---- what others left ----
 
+    def catch_up(self, out, now, deliveries, dry_run):
+        """Bring the ledger up to date before a run: names, former versions, lost state, expiry. Returns sentences."""
+        for delivery in deliveries:
+            old = delivery.given.get("renamed_from")
+            if old and self.ledger.of(old):
+                self.ledger.append({"event": "renamed", "old": old, "new": delivery.name})
+        notes = [] if dry_run else self.expire(out, now)
+        return self.adopt(out, deliveries) + notes
+
     def adopt(self, out, deliveries):
         """Read what the ledger does not know but lies there: snapshots of former versions once, and runs whose state is lost
         (R13). Returns sentences.

@@ -260,23 +260,24 @@ class Life:
                     self.written_for[vendor, key] |= owners
         if result["folder"] and result["status"] in ("published", "blocked"):
             self.runs.append({"run": result["run"], "day": self.day, "blocked": result["status"] == "blocked"})
-        # on some days the newest run is imported whole at once, and what is there is judged
         for name, vendor in self.vendors.items():
             if self.rng.random() < 0.5 and (not quiet or result["status"] == "blocked"):
-                whole = True
-                for place in self.places(name):
-                    folder = self.shop.folder / "exports" / str(result["run"]) / place
-                    if folder.is_dir():
-                        vendor.apply(vendor.read(folder, SPECS[self.deliveries[self.sends[name]]["destination"]]))
-                        self.judge_ledger(f"day {self.day}, {name} imported", [name])
-                        if self.scenario != "never_acked" and self.rng.random() < 0.7:
-                            self.ack(result["run"], place)
-                if whole:
-                    self.judge_vendor(vendor, quiet or result["status"] == "blocked")
+                self.import_newest(name, vendor, str(result["run"]))
+                self.judge_vendor(vendor, result["status"] == "blocked")
+
+    def import_newest(self, name, vendor, run):
+        """On some days the newest run is imported whole at once, and what is there is judged."""
+        for place in self.places(name):
+            folder = self.shop.folder / "exports" / run / place
+            if folder.is_dir():
+                vendor.apply(vendor.read(folder, SPECS[self.deliveries[self.sends[name]]["destination"]]))
+                self.judge_ledger(f"day {self.day}, {name} imported", [name])
+                if self.scenario != "never_acked" and self.rng.random() < 0.7:
+                    self.ack(run, place)
 
     def places(self, vendor):
         """Under which names of deliveries files for a vendor may lie, those to be imported first at the front."""
-        return [place for place in (vendor, f"{vendor}_new", f"{vendor}_newer")]
+        return [vendor, f"{vendor}_new", f"{vendor}_newer"]
 
     def late(self):
         """Some older run is imported late, again, or in part, and perhaps acknowledged."""
