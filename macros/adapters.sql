@@ -178,6 +178,13 @@ where row_status = 'staged'
 {% endmacro %}
 
 
+{#- Whether people say no in a raw table: `says_no` in the source YAML. -#}
+{% macro says_no(system, name) %}
+    {%- set tables = raw_tables() | selectattr('source_name', 'equalto', system) | selectattr('name', 'equalto', name) | list if execute else [] -%}
+    {{ return((tables[0].config.meta or {}).get('says_no') if tables else none) }}
+{% endmacro %}
+
+
 {#-
   Stops the build where a model of an adapter breaks the contract of its canonical table, before anything reads it: run as a
   post-hook of every adapter's folder. The layout of `canonical` is the contract: tests/test_adapters.py compares its YAML.

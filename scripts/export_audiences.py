@@ -29,9 +29,10 @@ from pathlib import Path
 from audience_export import files, rows
 from audience_export.config import GUARD, GUARDS, MODES, OK, QUARANTINED, UNEXPECTED, USAGE, Problem, load
 from audience_export.run import REASONS, Run, connect
-from audience_export.state import State, locked
+from audience_export.state import RUN, State, locked, node_of, read_manifest
 
 STAMP = "%Y%m%dT%H%M%SZ"
+STATE = os.environ.get("LIFECYCLE_STATE", "state")
 
 
 # ---- one run ----
@@ -39,63 +40,118 @@ STAMP = "%Y%m%dT%H%M%SZ"
 def run(args):
     """Export. Returns the result as a dict with `exit_code`; see the module docstring."""
     overrides = read_overrides(args)
-    deliveries, named, settings = load(args.config, args.destination, args.mode)
-    state, out, source = State(args.state), Path(args.out), Path(args.source)
+    config = load(args.config, args.destination, args.mode)
+    deliveries, named, settings = config.deliveries, config.audiences, config.settings
+    state, out, source = State(args.state or STATE), Path(args.out), Path(args.source)
     with ExitStack() as stack:
-        stack.enter_context(state.lock([delivery.name for delivery in deliveries], create=not args.dry_run))
+        former = former_deliveries(state, config, args)
+        stack.enter_context(state.lock([delivery.name for delivery in deliveries + former], create=not args.dry_run))
+        if args.dry_run:
+            state = rehearsal(stack, state, out)
         run_id, staging = stage(stack, out, args.now, args.dry_run)
         scratch = staging / ".scratch"
         scratch.mkdir()
         con = stack.enter_context(connect(source, scratch))
-        this = Run(con, state, args.now, args.spreadsheet_safe, overrides)
+        notes = state.catch_up(out, args.now, deliveries, args.dry_run)
+        this = Run(con, state, scratch, run_id, args.now, args.spreadsheet_safe, overrides, {delivery.name for delivery in former})
+        this.notes += notes
+        this.notes += [f"{run_id_}: published, but not acknowledged ({', '.join(names)}); say `ack {run_id_}` once it is imported"
+                       for run_id_, names in state.ledger.unacknowledged().items()]
         progress, records = Progress(len(deliveries) * len(this.members), args.json), {}
-        for delivery in deliveries:
+        for delivery in deliveries + former:
             records[delivery.name] = this.delivery(delivery, staging / delivery.name, progress)
         progress.done()
-        manifest = {
-            "format": 1, "run": run_id, "created_at": args.now.isoformat(), "as_of_date": this.as_of,
-            "expires_at": (args.now + timedelta(days=settings.get("expires_after_days", 7))).isoformat(),
-            "source": source.name, "overrides": {**overrides, "reason": args.reason} if overrides else None,
-            "not_sent_anywhere": this.unsent(named, records, args.destination),
-            "notes": this.notes, "deliveries": records}
-        result = {"status": "published", "exit_code": OK, "run": run_id, "folder": str(out / run_id),
-                  "notes": this.notes, "guards": this.hits, "manifest": manifest}
         if this.hits:
-            return {**result, "status": "blocked", "exit_code": GUARD}
-        for name in [name for name, record in records.items() if this.unchanged(name, record)]:
+            for name in records:
+                shutil.rmtree(staging / name)
+            records = {delivery.name: this.noes(delivery, staging / delivery.name, progress) for delivery in deliveries + former}
+        manifest = {
+            "format": 2, "run": run_id, "created_at": args.now.isoformat(), "as_of_date": this.as_of,
+            "expires_at": (args.now + timedelta(days=settings.get("expires_after_days", 7))).isoformat(),
+            "source": source.name, "state": os.path.relpath(state.root.resolve(), (out / run_id).resolve()),
+            "overrides": {**overrides, "reason": args.reason} if overrides else None,
+            "not_sent_anywhere": this.unsent(named, records, args.destination) if not this.hits else [],
+            "notes": this.notes, "deliveries": records}
+        result = {"status": "blocked" if this.hits else "published", "exit_code": GUARD if this.hits else OK, "run": run_id,
+                  "folder": str(out / run_id), "notes": this.notes, "guards": this.hits, "manifest": manifest}
+        for name in [name for name, record in records.items() if record is None or this.unchanged(record)]:
             shutil.rmtree(staging / name)
             del records[name]
-            this.notes.append(f"{name}: nothing changed since the acknowledged delivery")
+            if not this.hits and name not in this.former:
+                this.notes.append(f"{name}: nothing changed since the acknowledged delivery")
         if not records:
-            return {**result, "status": "nothing changed"}
-        if any(a["quarantined"] for record in records.values() for a in record["audiences"].values()):
+            return {**result, "folder": None} if this.hits else {**result, "status": "nothing changed"}
+        if not this.hits and any(a["quarantined"] for record in records.values() for a in record["audiences"].values()):
             result["exit_code"] = QUARANTINED
         # Beside the deliveries, not in them: people and rules are for the marketer, not for the ESP.
         con.execute(f"copy (from quarantine order by all) to {rows.literal(staging / 'quarantine.csv')} (header)")
         files.seal(staging / "quarantine.csv")
-        con.close()
-        shutil.rmtree(scratch)
         if args.dry_run:
-            return {**result, "status": "dry run: nothing was written"}
-        files.write_json(staging / "manifest.json", manifest)
-        os.rename(staging, out / run_id)
-        try:
-            files.sync(out)
-            after_publishing(out, state, manifest, deliveries, result)
-        except Exception as error:
-            why = str(error) if isinstance(error, Problem) else explain(error)
-            raise Problem(UNEXPECTED, f"{why}; {out / run_id} is published, but not all that follows was done: it is "
-                                      f"not recorded in {state.folder}, or not handed over") from None
+            return {**result, "status": "dry run: nothing was written" if not this.hits else "blocked", "folder": None}
+        tidy(con, state.ledger, this, scratch)
+        con.close()
+        publish(out, staging, scratch, state, args, deliveries, result)
         return result
 
 
+def publish(out, staging, scratch, state, args, deliveries, result):  # noqa: PLR0917
+    """Make the run visible, in the ledger first (R3), and do what follows."""
+    manifest, target = result["manifest"], out / result["run"]
+    nodes = {name: node_of(record, manifest, record.pop("parts"), str(Path(args.config).resolve()))
+             for name, record in manifest["deliveries"].items()}
+    state.ledger.take(scratch, [part for node in nodes.values() for part in node["parts"]])
+    shutil.rmtree(scratch)
+    files.write_json(staging / "manifest.json", manifest)
+    state.ledger.append({"event": "published", "run": result["run"], "overrides": manifest["overrides"], "deliveries": nodes})
+    os.rename(staging, target)
+    try:
+        files.sync(out)
+        after_publishing(out, state, manifest, deliveries, result)
+    except Exception as error:
+        why = str(error) if isinstance(error, Problem) else explain(error)
+        raise Problem(UNEXPECTED, f"{why}; {target} is published and recorded, but not all that follows was done: it is "
+                                  "not handed over, or not acknowledged") from None
+    state.ledger.sweep()
+
+
+def tidy(con, ledger, this, scratch):
+    """Forget what need not be known any more, before the run is published: an interrupted one leaves all as it was."""
+    for name, found in this.forgettable.items():
+        if found:
+            con.execute("create or replace temp table forgettable as select unnest(?::blob[]) as value", [[row[0] for row in found]])
+            ledger.forget(con, name, "forgettable", scratch)
+        ledger.merge(con, name, scratch)
+
+
+def former_deliveries(state, config, args):
+    """Deliveries that the ledger knows from this file of deliveries, which no longer has them: they get last removals."""
+    if args.destination:
+        return []
+    found, moved = [], {delivery.given.get("renamed_from") for delivery in config.deliveries}
+    for name in dict.fromkeys(entry.name for entry in state.ledger.entries):
+        node = state.ledger.of(name)[-1].node
+        if name not in config.names | moved and node["config"] == str(Path(args.config).resolve()):
+            found.append(config.former(name, {**node["given"], "audiences": []}))
+    return found
+
+
+def rehearsal(stack, state, out):
+    """A copy of the state's ledger for a dry run, which leaves nothing behind."""
+    near = next(path for path in [out, *out.resolve().parents] if path.is_dir())
+    copy = State(stack.enter_context(tempfile.TemporaryDirectory(".state", dir=near)))
+    for name in ("key", "key.check"):
+        if (state.root / name).exists():
+            shutil.copyfile(state.root / name, copy.root / name)
+    for name in ("deliveries/ledger", "deliveries/acknowledged", "deliveries/published"):
+        if (state.root / name).is_dir():
+            shutil.copytree(state.root / name, copy.root / name)
+    copy.ledger.read()
+    return copy
+
+
 def after_publishing(out, state, manifest, deliveries, result):
-    """Record what was published, hand it over, acknowledge what arrived."""
+    """Hand over what was published, acknowledge what arrived."""
     run_id, records = manifest["run"], manifest["deliveries"]
-    files.write_json(state.folder / "published" / f"{run_id}.json", {
-        "run": run_id, "overrides": manifest["overrides"], "deliveries": {name: {
-            "people": {a: v["waterfall"]["written"] for a, v in record["audiences"].items()},
-            "suppression_list": record["suppression_list"]} for name, record in records.items()}})
     for delivery in deliveries:
         if delivery.name in records and "command" in delivery.given:
             code, log = hand_over(delivery, state, out / run_id, run_id)
@@ -106,11 +162,13 @@ def after_publishing(out, state, manifest, deliveries, result):
                 result["exit_code"] = UNEXPECTED
                 result["notes"].append(f"{delivery.name}: its command ended with {code}, so the run is published but "
                                        f"not acknowledged; what it said is in {log}")
+    if state.quarantine(run_id).exists():
+        result["quarantine"] = str(state.quarantine(run_id))
 
 
 def check_folders(args):
     """Problem 2 unless --out and --state are folders, or can become such."""
-    for option, path in (("--out", Path(args.out)), ("--state", Path(args.state))):
+    for option, path in (("--out", Path(args.out)), ("--state", Path(args.state or STATE))):
         near = next(place for place in [path, *path.absolute().parents] if place.exists())
         if not near.is_dir():
             raise Problem(USAGE, f"{option} {path}: {near} is a file; give a folder")
@@ -122,7 +180,7 @@ def stage(stack, out, now, dry_run):
         near = next(path for path in [out, *out.resolve().parents] if path.is_dir())
         return now.strftime(STAMP), Path(stack.enter_context(tempfile.TemporaryDirectory(".staging", dir=near)))
     out.mkdir(parents=True, exist_ok=True)
-    for path in out.glob(".staging-*"):
+    for path in [*out.glob(".staging-*"), *out.glob(".gone-*")]:
         handle = os.open(path, os.O_RDONLY)
         if locked(handle):
             shutil.rmtree(path, ignore_errors=True)
@@ -163,27 +221,36 @@ def hand_over(delivery, state, folder, run_id):
 # ---- ack and purge ----
 
 def ack(args):
-    """Acknowledge the deliveries of a run."""
-    state, path = State(args.state), Path(args.out) / args.run / "manifest.json"
-    names = args.destination or (list(json.loads(path.read_text())["deliveries"]) if path.exists() else ["run"])
-    with state.lock(names, create=path.exists()):
-        notes = [state.acknowledge(args.out, args.run, name) for name in names]
+    """Acknowledge the deliveries of a run, or close by hand what an identifier waits for."""
+    if bool(args.run) == bool(args.told):
+        raise Problem(USAGE, "ack: give a RUN, or --told KEY")
+    if args.refused and len(args.destination) != 1:
+        raise Problem(USAGE, "--refused: rows are refused by one destination; name it with --destination")
+    state = State(args.state or STATE)
+    if args.told:
+        with state.lock({entry.name for entry in state.ledger.entries}):
+            return {"status": "told", "exit_code": OK, "notes": [state.told(args.told, args.destination)]}
+    folder = Path(args.out) / args.run
+    manifest = read_manifest(folder) if RUN.fullmatch(args.run) else None
+    if manifest and args.run not in {entry.run for entry in state.ledger.entries} and manifest.get("state"):
+        its = (folder / manifest["state"]).resolve()
+        if (its / "deliveries" / "ledger").is_dir():
+            state = State(its)  # the one that the run was made with
+    names = args.destination or list(dict.fromkeys(entry.name for entry in state.ledger.entries if entry.run == args.run)) \
+        or list(manifest["deliveries"] if manifest else ["run"])
+    with state.lock(names, create=bool(manifest or state.ledger.entries)):
+        if manifest and args.run not in {entry.run for entry in state.ledger.entries}:
+            state.adopt(args.out, [])
+        notes = [state.acknowledge(args.out, args.run, name, args.refused) for name in names]
     return {"status": "acknowledged", "exit_code": OK, "run": args.run, "notes": notes}
 
 
 def purge(args):
-    """Delete expired runs, and acknowledged snapshots that a newer one has replaced (their ack.json stays)."""
-    state, notes = State(args.state), []
-    for path in sorted(Path(args.out).glob("*/manifest.json")):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest.get("run") == path.parent.name and datetime.fromisoformat(manifest["expires_at"]) <= args.now:
-            shutil.rmtree(path.parent)
-            notes.append(f"{path.parent}: expired on {manifest['expires_at'][:10]}, deleted")
-    for path in sorted((state.folder / "acknowledged").glob("*/*/*.parquet")):
-        name, run_id, newest = path.parts[-3], path.parts[-2], state.acknowledged(path.parts[-3], path.stem)
-        if newest and newest["run"] > run_id:
-            path.unlink()
-            notes.append(f"{name}/{path.stem}: what {run_id} held is replaced by {newest['run']}, deleted")
+    """Delete expired runs."""
+    state = State(args.state or STATE)
+    with state.lock({entry.name for entry in state.ledger.entries}):
+        notes = state.expire(args.out, args.now)
+        state.ledger.sweep()
     return {"status": "purged", "exit_code": OK, "notes": notes or ["nothing has expired"]}
 
 
@@ -227,12 +294,14 @@ def report(result):
     lines += [f"blocked by the guard '{hit['guard']}': {hit['message']}" for hit in result.get("guards", [])]
     if status == "blocked":
         names = dict.fromkeys(hit["guard"] for hit in result["guards"])
-        lines.append("nothing was published; if this is right, run again with "
+        lines.append((f"published {result['folder']} with only those who said no" if result["folder"] else "nothing was published")
+                     + "; if this is right, run again with "
                      + " ".join(f"--override {name}=off" for name in names) + " --reason 'why'")
     elif status == "published":
         lines.append(f"published {result['folder']}")
         if result["exit_code"] == QUARANTINED:
-            lines.append(f"values were withheld: {result['folder']}/quarantine.csv lists people, fields and rules")
+            place = result.get("quarantine") or f"{result['folder']}/quarantine.csv"
+            lines.append(f"values were withheld: {place} lists people, fields and rules")
     elif manifest.get("run"):
         lines.append(status)
     return "\n".join(lines)
@@ -264,8 +333,8 @@ def parser():
                                    epilog="`export_audiences.py run --help` lists the options of a run.")
     commands, common = main.add_subparsers(dest="command", metavar="COMMAND"), argparse.ArgumentParser(add_help=False)
     common.add_argument("--out", default="exports", metavar="FOLDER", help="where the runs are (default: %(default)s)")
-    common.add_argument("--state", default=os.environ.get("LIFECYCLE_STATE", "state"), metavar="FOLDER",
-                        help="what was published and acknowledged (default: $LIFECYCLE_STATE or state)")
+    common.add_argument("--state", metavar="FOLDER", help="what destinations hold (default: $LIFECYCLE_STATE or state; ack "
+                                                          "finds the one that the run was made with)")
     common.add_argument("--json", action="store_true", help="print one JSON document, for machines")
     common.add_argument("--now", type=moment, default=datetime.now(UTC), metavar="ISO", help="instead of the clock")
     one = {"action": "append", "default": [], "metavar": "NAME", "help": "only this delivery; repeat for more"}
@@ -285,9 +354,12 @@ def parser():
                         help=f"for this run: a threshold or off. Guards: {', '.join(GUARDS)}")
     export.add_argument("--reason", metavar="TEXT", help="why; needed with --override, recorded in the manifest")
     taken = commands.add_parser("ack", parents=[common], help="say that a run arrived: deltas start from it")
-    taken.add_argument("run", metavar="RUN", help="the run's folder name")
+    taken.add_argument("run", metavar="RUN", nargs="?", help="the run's folder name")
     taken.add_argument("--destination", **one)
-    commands.add_parser("purge", parents=[common], help="delete expired runs and replaced snapshots")
+    taken.add_argument("--refused", metavar="FILE", help="what the importer did not take: one identifier a line, or the rows "
+                       "with their header")
+    taken.add_argument("--told", metavar="KEY", help="an identifier, as written, whose erasure or removal you saw to by hand")
+    commands.add_parser("purge", parents=[common], help="delete expired runs")
     return main
 
 

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import os
+from collections import namedtuple
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,12 @@ from common import Problem
 OK, UNEXPECTED, USAGE, CONTRACT, GUARD, QUARANTINED, BUSY = 0, 1, 2, 3, 4, 5, 75
 CHANNELS = {"email": ["email"], "sms": ["phone"], "push": ["app_user_id"], "ads": ["email", "phone"]}
 MODES = ("full", "delta")
+# What an import does at a destination: applies the files of changes, only adds people and never takes one out of a list,
+# or puts the file in the place of what was there.
+IMPORTS = ("changes", "adds", "replaces")
 SHIPPED = Path(__file__).parents[2] / "destinations.yml"
-GUARDS = {"empty": 0, "shrank": 0.2, "grew": 0.5, "removed": 0.1, "quarantined": 0.02,
-          "source_age_hours": 32, "consent_age_days": 7, "suppression_shrank": 0}
+GUARDS = {"empty": 0, "shrank": 0.2, "grew": 0.5, "removed": 0.05, "quarantined": 0.02,
+          "source_age_hours": 32, "consent_age_days": 7, "load_age_hours": 56, "suppression_shrank": 0}
 # What text is made of before it is written or hashed: `rows.normalised` says how. A list is applied from left to right.
 KINDS = ("digits", "gmail", "name", "bare_name", "letters", "zip", "state", "country", "gender", "lower", "upper")
 # Columns that a spec may speak of although not all marts have them.
@@ -34,19 +38,19 @@ SIZES = {"bytes": int, "rows": int, "columns": int, "minimum_people": int}
 SCHEMA = {
     "settings": {"expires_after_days": int, "guards": LIMITS},
     "deliveries": {"*": {
-        "destination": str, "channel!": tuple(CHANNELS), "audiences!": (("all",), [str]), "fields": [(str, TEXTS)],
+        "destination": str, "account": str, "renamed_from": str, "channel!": tuple(CHANNELS), "audiences!": (("all",), [str]), "fields": [(str, TEXTS)],
         "mode": MODES, "identify_by": str, "cap": int, "guards": LIMITS, "constants": TEXTS, "forms": TEXTS,
         "attest": [str], "salt_env": str, "command": [str], "command_timeout_seconds": int}},
     "destinations": {"*": {
         "source": str, "checked": str, "format!": ("csv", "parquet", "jsonl"), "separator": (",", ";", "\t", "|"),
-        "own_fields": bool, "unique": bool, "one_identifier": bool, "merges_by": ("phone",),
+        "imports": IMPORTS, "own_fields": bool, "unique": bool, "one_identifier": bool, "merges_by": ("phone",),
         "identifiers_last": bool, "salted": bool, "id_header": str, "text_bytes": int, "dates": str,
         "timestamps": str, "forms": TEXTS, "headers": TEXTS, "fixed_headers": [str], "together": [str],
         "modes": [MODES], "attest": [str], "hash": [str], "payload": {"column!": str, "updated_at": str},
         "normalise": {"*": (KINDS, [KINDS])}, "refuse": [("emoji", "leading_zero", "line_break",
                                                           "local_part_not_ascii")], "limits": SIZES,
         "channels!": {"*": {"identifiers!": TEXTS, "constants": TEXTS, "consented_at": str, "columns": TEXTS,
-                            "suppress": TEXTS, "needs": [str],
+                            "suppress": TEXTS, "unsuppress": TEXTS, "needs": [str],
                             # instead of the destination's
                             "headers": TEXTS, "limits": SIZES, "identifiers_last": bool}}}},
 }
@@ -114,6 +118,9 @@ class Delivery:
     destination = property(lambda self: self.given["destination"])
     channel = property(lambda self: self.given["channel"])
     payload = property(lambda self: self.spec.get("payload", {}))
+    account = property(lambda self: self.given.get("account", self.name))
+    imports = property(lambda self: self.spec.get("imports", "changes"))
+    is_sender = property(lambda self: self.channel != "ads")
 
     def hashes(self, column):
         return column.field in self.spec.get("hash", [])
@@ -163,14 +170,34 @@ class Delivery:
         more = _constants({**channel.get("suppress", {}), **needed}, channel)
         return in_order(more + columns if self.spec.get("identifiers_last") else columns + more, self.spec)
 
-    def fingerprint(self, safe):
-        """16 hex digits that change when what a row means at the destination changes: mapping, hashing or salt; also
-        when rows are compared in another way than `rows.snapshot_columns` does now ("uuid").
-        """
-        spec = {key: self.spec.get(key) for key in ("format", "normalise", "hash", "dates", "timestamps", "payload")}
-        forms = {**self.spec.get("forms", {}), **self.given.get("forms", {})}
-        return hashlib.sha256(repr(("uuid", self.destination, self.channel, self.columns, spec, forms, self.salt, safe)
-                              ).encode()).hexdigest()[:16]
+    def unsuppress_columns(self):
+        """The columns of unsuppress.csv; None where the vendor lifts nothing by a file."""
+        more = self.spec["channels"][self.channel].get("unsuppress")
+        if more is None:
+            return None
+        ids = [column for column in self.suppress_columns() if column.identifier]
+        needed = {header: self.given["constants"][header] for header in self.spec["channels"][self.channel].get("needs", [])}
+        return ids + _constants({**more, **needed}, self.spec["channels"][self.channel])
+
+    def member_header(self, audience):
+        """The column that says whether somebody is in the audience, where no import takes anybody out; else None."""
+        words = audience.replace("_", " ").replace("-", " ").split()
+        return " ".join(["In", *(word[:1].upper() + word[1:] for word in words)]) if self.imports == "adds" else None
+
+    def shape(self, columns=None):
+        """How its identifiers are written: {"id", "headers", "hex"}. What was written in another shape has other keys."""
+        ids = [column for column in columns or self.columns if column.identifier]
+        said = [(column.header, self.kinds(column.field), self.hashes(column), self.salt if self.hashes(column) else "") for column in ids]
+        return {"id": hashlib.sha256(repr(said).encode()).hexdigest()[:8], "headers": [column.header for column in ids],
+                "hex": [self.hashes(column) for column in ids], "tells": [self._tells(column) for column in ids]}
+
+    def _tells(self, column):
+        """How an identifier tells the SHA-256 of its address: it is its `hash`, its `text`, its `digits`, or None: not at all."""
+        if column.field not in ("email", "phone", "app_user_id") or (self.hashes(column) and self.salt):
+            return None
+        if column.field == "phone" and self.kinds("phone") == ["digits"]:
+            return None if self.hashes(column) else "digits"
+        return None if self.kinds(column.field) else "hash" if self.hashes(column) else "text"
 
 
 def in_order(columns, spec):
@@ -296,6 +323,8 @@ def _delivery(name, given, specs, settings, mode):
         raise Problem(USAGE, f"there is no destination '{given['destination']}', only {', '.join(specs)}"
                              f"{alike(given['destination'], specs)}")
     channels, modes, salt_env = spec["channels"], spec.get("modes", MODES), given.get("salt_env")
+    if spec.get("imports") == "adds" and "modes" not in spec:
+        modes = ("delta", "full")
     mode = mode or given.get("mode", modes[0])
     if given["channel"] not in channels:
         raise Problem(USAGE, f"channel: {given['destination']} has {', '.join(channels)}")
@@ -348,8 +377,12 @@ def _read(path):
     return node
 
 
+Config = namedtuple("Config", "deliveries audiences settings names former")
+
+
 def load(path, wanted=(), mode=None):
-    """Read the file at path. Returns (deliveries, audiences that any delivery names or None for all, settings).
+    """Read the file at path. Returns (deliveries, audiences that any delivery names or None for all, settings, names of all
+    deliveries, a function that makes the Delivery of one that the file no longer has from its name and given keys).
 
     wanted: names of deliveries, none for all. mode: instead of each delivery's own.
     """
@@ -369,4 +402,13 @@ def load(path, wanted=(), mode=None):
         except Problem as error:
             raise Problem(USAGE, f"{path}: deliveries.{name}: {error}") from None
     named = [item["audiences"] for item in given.values()]
-    return deliveries, None if "all" in named else {name for names in named for name in names}, settings
+    accounts = [(item.account, item.channel, audience) for item in deliveries for audience in item.given["audiences"]
+                if item.given["audiences"] != "all"]
+    if len(set(accounts)) < len(accounts):
+        account, channel, audience = next(item for item in accounts if accounts.count(item) > 1)
+        raise Problem(USAGE, f"{path}: deliveries: two of them write '{audience}' by {channel} into the account '{account}'")
+    for item in deliveries:
+        if item.given.get("renamed_from") in given:
+            raise Problem(USAGE, f"{path}: deliveries.{item.name}.renamed_from: '{item.given['renamed_from']}' is still a delivery")
+    return Config(deliveries, None if "all" in named else {name for names in named for name in names}, settings, set(given),
+                  lambda name, old: _delivery(name, old, specs, settings, "delta"))

@@ -31,7 +31,8 @@ def reader(path, form, separator, types):
 def write(con, stem, delivery, source, columns, kind, fields):  # noqa: PLR0917
     """Write columns [(header, expression)] of `from source` to stem.csv, or stem-01.csv … when that is over a limit.
 
-    kind: 'audience', 'removed' or 'suppress'. fields: of `rows.check_contract`. Returns a record for each file.
+    kind: 'audience', 'removed', 'suppress', or 'old' of identifiers in a shape that the delivery may no longer have.
+    fields: of `rows.check_contract`. Returns a record for each file.
     """
     form, limits = delivery.spec["format"], delivery.spec.get("limits", {})
     separator = delivery.spec.get("separator", ",")
@@ -61,24 +62,27 @@ def write(con, stem, delivery, source, columns, kind, fields):  # noqa: PLR0917
         parts = min(total, max(parts + 1, parts * size * 21 // (limits["bytes"] * 20)))
     with ThreadPoolExecutor(1) as background:  # the disk and one core would idle while a file is read back
         seals = background.map(seal, paths)
-        return [{"path": f"{delivery.name}/{path.name}", "rows": lint(con, path, delivery, types, kind, fields),
+        return [{"path": f"{delivery.name}/{path.name}", "rows": lint(con, path, delivery, types, kind, fields, [header for header, _ in columns]),
                  "bytes": path.stat().st_size, "sha256": next(seals), "columns": types} for path in paths]
 
 
-def lint(con, path, delivery, types, kind, fields):  # noqa: PLR0917
-    """Read a written file back and hold it against its destination's spec. Returns its number of rows."""
+def lint(con, path, delivery, types, kind, fields, headers=None):  # noqa: PLR0917
+    """Read a written file back and hold it against its destination's spec. Returns its number of rows.
+
+    headers: those that were to be written, where they do not follow from the delivery alone.
+    """
     spec, limits, where = delivery.spec, delivery.spec.get("limits", {}), f"{delivery.name}/{path.name}"
     columns = delivery.suppress_columns() if kind == "suppress" else delivery.columns
-    columns = [column for column in columns if column.identifier or kind != "removed"]
+    columns = [column for column in columns if column.identifier or kind not in ("removed", "old")]
     wanted = [column.header for column in columns if column.identifier or not delivery.payload]
     if spec["format"] == "csv":
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
             found = next(csv.reader(file, delimiter=spec.get("separator", ",")), [])
-        if found != wanted + [delivery.payload[key] for key in ("updated_at", "column") if key in delivery.payload]:
+        if found != (headers or wanted + [delivery.payload[key] for key in ("updated_at", "column") if key in delivery.payload]):
             raise Problem(UNEXPECTED, f"{where}: the header line is not what the destination takes")
     ids = [rows.quoted(column.header) for column in columns if column.identifier]
     rules = {f"each row needs {' or '.join(ids)}": f"coalesce({', '.join(ids)}) is null", **payload_rules(delivery)}
-    for column in columns:
+    for column in columns if kind != "old" else ():
         name = rows.quoted(column.header)
         if delivery.payload and not column.identifier:
             place = "/" + column.header.replace("~", "~0").replace("/", "~1")

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from common import quoted as literal
+from keyed_hash import hmac_sql
 
 from . import keys
 from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem, alike
@@ -188,6 +189,15 @@ def read_codes(con):
                 f"{literal(path)}, columns = {{kind: 'varchar', name: 'varchar', code: 'varchar'}}, header = true)")
 
 
+def load_ages(con, now):
+    """[(source, table, hours since it was last loaded)] of where people say no; [] where the marts do not say it."""
+    try:
+        found = con.execute("select source, table_name, loaded_at from marts.source_tables where loaded_at is not null and says_no order by all").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return []
+    return [(source, table, (now.replace(tzinfo=None) - loaded_at).total_seconds() / 3600) for source, table, loaded_at in found]
+
+
 def consent_ages(con):
     """[(source, days between its newest consent and the day that the marts describe, how many were to be expected in
     them)]; [] without source_tables. A small list is silent for weeks, a large one never: by its pace in the 90 days
@@ -269,16 +279,20 @@ def _rank(sql):
 
 
 def contact(con, channel):
-    """Create (once) the table of how each person stands on a channel: (person_id, consented_at, rank).
+    """Create (once) the table of how each person stands on a channel: (person_id, consented_at, rank, said).
 
-    rank: the severity of the person's own state, 0 only with consent, and nothing against it. Returns the table's name;
+    rank: the severity of the person's own state, 0 only with consent, and nothing against it; said: the reason of an
+    explicit no that is not about an address alone. Returns the table's name;
     Problem 3 when a person has two rows.
     """
     table = f"contact_{channel}"
     con.execute(f"""create temp table if not exists {table} as
         select p.person_id, ch.consented_at, (case when p.stage = 'erased' then 5
             when ch.can_contact and ch.consent_status = 'opted_in' and ch.blocked_reason is null and p.can_{channel} then 0
-            else {_rank('ch.blocked_reason')} end)::utinyint as rank
+            else {_rank('ch.blocked_reason')} end)::utinyint as rank,
+            case when p.stage = 'erased' then 'erased'
+                when ch.blocked_reason in ('unsubscribed', 'complaint', 'erased') then ch.blocked_reason
+                when ch.consent_status = 'opted_out' and coalesce(ch.blocked_reason, 'no_consent') <> 'hard_bounce' then 'opted_out' end as said
         from marts.customers p
         left join marts.customer_channels ch on ch.person_id = p.person_id and ch.channel = '{channel}'""")
     one_each = f"select (select count(*) from {table}) = (select count(*) from marts.customers)"
@@ -512,60 +526,96 @@ def _wrapped(delivery, columns, identifiers, now):
 
 
 def file_columns(delivery, audience, now, removed=False):
-    """[(header, expression over file_rows)] of a file; removed: over a snapshot, identifiers only."""
+    """[(header, expression over file_rows)] of a file; removed: over `leaving`, identifiers only. Where no import takes
+    anybody out, a column says who is in the audience.
+    """
     ids = [column.header for column in delivery.columns if column.identifier]
     columns = ([(header, f"i{n}") for n, header in enumerate(ids)] if removed else
                [(column.header, f"c{i}") for i, column in enumerate(delivery.columns)])
     flag = [(f"in_{audience}", "false" if removed else "true")] if delivery.payload else []
-    return _wrapped(delivery, columns + flag, ids, now)
+    member = delivery.member_header(audience)
+    if member:
+        flag = [(member, "'false'" if removed else "'true'")]
+    columns = flag + columns if delivery.spec.get("identifiers_last") and member else columns + flag
+    return _wrapped(delivery, columns, ids, now)
 
 
-def snapshot_columns(identifiers, columns, updated_at, merging=()):
-    """digest, i0 … of a row as written. identifiers: headers; columns: [(header, expression)]; updated_at: the header
-    the digest skips, or None; merging: {name: header} of what is kept beside. As JSON no two rows read the same, nor
-    null and empty; a UUID is 16 bytes in Parquet too.
-    """
-    by_header = dict(columns)
+def digest(columns, updated_at):
+    """16 bytes of a row as written, but for the header updated_at. As JSON no two rows read the same, nor null and empty."""
     values = ", ".join(f"({sql})::varchar" for header, sql in columns if header != updated_at)
-    return (f"md5(json_array({values})::varchar)::uuid as digest, "
-            + ", ".join([f"{by_header[header]} as i{n}" for n, header in enumerate(identifiers)]
-                        + [f"{by_header[header]} as {name}" for name, header in dict(merging).items()]))
+    return f"md5(json_array({values})::varchar)::uuid"
 
 
-def key(ids):
-    """By what a destination tells rows apart: the first identifier that a row has, and which one it is."""
-    parts = ", ".join(f"'{n}:' || {sql}" for n, sql in enumerate(ids))
-    return f"coalesce({parts})"
+def as_bytes(sql, is_hex):
+    """An identifier as the ledger keeps it; hashes take half of the room."""
+    return f"unhex({sql})" if is_hex else f"encode({sql})"
 
 
-def given_identifiers(con, snapshots):
-    """{n: the SELECT of the n-th identifiers, as c, that a destination holds} of paths of acknowledged snapshots."""
-    if not snapshots:
-        return {}
-    table = f"read_parquet([{', '.join(map(literal, snapshots))}], union_by_name = true)"
-    found = [row[0] for row in con.execute(f"describe from {table}").fetchall()]
-    return {int(name[1:]): f"select {name} as c from {table}" for name in found if re.fullmatch("i[0-9]+", name)}
+def as_text(sql, is_hex):
+    """An identifier of the ledger as it was written."""
+    return f"lower(hex({sql}))" if is_hex else f"decode({sql})"
 
 
-def share_phones(con, snapshots):
-    """Create `shared_phones`: phones that more than one e-mail address has, among all customers and in what was
-    written with a phone by the acknowledged snapshots at these paths.
+# ---- by which addresses are found again in the ledger ----
+
+def address_hash(sha):
+    """The keyed hash of an address, given its SHA-256 as hexadecimal text: of erased people the marts have no more."""
+    return hmac_sql(sha)
+
+
+def address_shas(people):
+    """SELECT of person_id, and the SHA-256 of each address, and of the mailbox where that is another; of a part of the people."""
+    mailbox = keys.mailbox_key("email")
+    return f"""select person_id, sha256(email) as email, sha256(phone) as phone, sha256(app_user_id) as app_user_id,
+            if(contains(email, '@g') and {mailbox} <> email, sha256({mailbox}), null) as mailbox from (
+        select p.person_id, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())} from {PERSON} where {people})"""
+
+
+def explicit_noes(con, channel):
+    """Create who said no on a channel: `no_people` (person_id, rank, reason, said_at) and, by keyed hash, `no_keys` (k, …).
+
+    rank is that of BLOCKS. Silence is no no. A hard bounce is about an address, every other no about the person, so also
+    about whatever was written for them or is theirs now. One step only: not about other addresses of others.
     """
-    kept = f"union all by name from read_parquet([{', '.join(map(literal, snapshots))}], union_by_name = true)"
-    held = f"""union all select phone, email from (
-        select null::varchar as phone, null::varchar as email where false {kept})""" if snapshots else ""
+    con.execute(f"""create or replace temp table no_people as
+        select person_id, {_rank('said')}::utinyint as rank, said as reason from {contact(con, channel)} where said is not null""")
+    mailbox = keys.mailbox_key("address")  # the list has the keys of addresses
+    con.execute(f"""create or replace temp table no_keys as
+        with listed as (select *, {_rank('reason')} as rank from marts.suppression_list where channel = '{channel}' or channel is null),
+        clear as (
+            select sha256(address) as sha, rank, reason, suppressed_at from listed where address is not null
+            union all
+            select sha256({mailbox}), rank, reason, suppressed_at from listed where address_type = 'email' and {mailbox} <> address
+            union all
+            select unnest([a.email, a.phone, a.app_user_id, a.mailbox]), rank, reason, null
+            from ({address_shas('p.person_id in (select person_id from no_people)')}) a join no_people using (person_id)),
+        found as (
+            select unhex(address_hash) as k, rank, reason, suppressed_at from listed where address_hash is not null
+            union all
+            select {address_hash('sha')}, rank, reason, suppressed_at from clear where sha is not null)
+        select k, max(rank)::utinyint as rank, max_by(reason, rank) as reason, max(suppressed_at) as said_at
+        from found group by k""")
+
+
+def share_phones(con, pairs):
+    """Create `shared_phones`: phones that more than one e-mail address has, among all customers and in what was
+    written there with a phone: pairs, a SELECT of phone and email.
+    """
     con.execute(f"""create or replace temp table shared_phones as select phone from (
-            select {ADDRESS['phone']} as phone, {ADDRESS['email']} as email from {PERSON} {held})
+            select {ADDRESS['phone']} as phone, {ADDRESS['email']} as email from {PERSON} union all {pairs})
         where phone is not null and email is not null group by phone having count(distinct email) > 1""")
 
 
-def suppress_statement(delivery, known, given, now):
-    """The SELECT of suppress.csv: each listed address of the channel, once, as the destination identifies people.
-
-    given: of `given_identifiers`. An erased person has no address any more; only a destination that was given it
-    before is told it, so that the erasure reaches it too. What the importer needs beside an address is its owner's.
+def suppress_statement(delivery, known, now):
+    """The SELECT of suppress.csv: each listed address of the channel, once, as the destination identifies people; and
+    what the destination was given of people who said no, in `held_noes` (n, value, reason, said_at): erased people have no
+    address any more. What the importer needs beside an address is its owner's. More columns: `~i0` …, `~reason`.
     """
-    columns, selects, owners = delivery.suppress_columns(), [], ""
+    columns, owners = delivery.suppress_columns(), ""
+    names = ", ".join(f"i{n}" for n, column in enumerate([column for column in columns if column.identifier]))
+    count = names.count(",") + 1
+    selects = [f"select {', '.join('value' if i == n else 'null' for i in range(count))}, reason, said_at from held_noes where n = {n}"
+               for n in range(count)]
     ids = [column for column in columns if column.identifier]
     beside = [column for column in columns if column.field and not column.identifier]
     for n, column in enumerate(ids):
@@ -581,12 +631,6 @@ def suppress_statement(delivery, known, given, now):
                     false as plain_email, 0 as listed_{delivery.channel}_{column.field}, reason, suppressed_at from listed
                 where address_type = '{TYPES[column.field]}')))
             where c is not null""".replace("VALUE", "v"))
-        if n in given:
-            plus = "'+' || " if delivery.kinds(column.field) == ["digits"] else ""
-            selects.append(f"""select {place}, 'erased', null from ({given[n]})
-                where {keys.hashed_sha('c' if delivery.hashes(column) else f"sha256({plus}c)")} in (
-                    select address_hash from listed
-                    where address is null and address_type = '{TYPES[column.field]}')""")
         if beside:
             facts = {column: _column_sql(delivery, column, known, False) for column in beside}
             fields = ", ".join(f"{known[column.field][1]} as f_{column.field}" for column in beside)
@@ -610,10 +654,10 @@ def suppress_statement(delivery, known, given, now):
         return special.get(column.constant) or _constant_sql(delivery, column)
 
     listed = [(column.header, shape(column)) for column in columns]
-    names = ", ".join(f"i{n}" for n in range(len(ids)))
+    more = [*((f"~i{n}", f"i{n}") for n in range(len(ids))), ("~reason", "min(reason)")]
     shown = _wrapped(delivery, listed, [column.header for column in ids], now)
     return f"""with listed as (select * replace ({in_utc('TIMESTAMP', 'suppressed_at')} as suppressed_at)
                                from marts.suppression_list where channel = '{delivery.channel}' or channel is null),
             addresses({names}, reason, suppressed_at) as ({' union all '.join(selects)})
-        select {', '.join(f'{sql} as {quoted(header)}' for header, sql in shown)} from addresses{owners}
+        select {', '.join(f'{sql} as {quoted(header)}' for header, sql in [*shown, *more])} from addresses{owners}
         group by {names}"""

@@ -5,6 +5,7 @@ database that is being written.
 """
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -12,7 +13,7 @@ import duckdb
 from keyed_hash import read_key, use_key
 
 from . import files, rows
-from .config import BUSY, CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem, check_names
+from .config import BUSY, CHANNELS, CONTRACT, UNEXPECTED, USAGE, Column, Problem, check_names
 
 STEPS = {  # the waterfall: what is left after each step, and the reasons that end there
     "has_identifier": ["no_identifier"], "not_suppressed": ["erased", "complaint", "hard_bounce", "unsubscribed"],
@@ -46,8 +47,10 @@ def connect(source, scratch):
 class Run:
     """One run: what is the same for all its deliveries, and what it found out."""
 
-    def __init__(self, con, state, now, safe, overrides):
-        self.con, self.state, self.now, self.safe, self.overrides = con, state, now, safe, overrides
+    def __init__(self, con, state, scratch, run_id, now, safe, overrides, former):  # noqa: PLR0917
+        self.con, self.ledger, self.run_id, self.now, self.safe, self.overrides = con, state.ledger, run_id, now, safe, overrides
+        self.scratch, self.parts, self.shapes, self.former, self.wanted, self.forgettable = scratch, [], [], former, {}, {}
+        use_key(con, state.key())
         self.notes, self.hits, self.fields = [], [], rows.check_contract(con)
         counts = con.execute("select audience, count(*), count(distinct hash(person_id)) from marts.audience_members "
                              "group by all").fetchall()
@@ -55,7 +58,7 @@ class Run:
         twice = [audience for audience, members, people in counts if members > people]
         if twice:
             raise Problem(CONTRACT, f"audience_members has a person twice in {', '.join(twice)}; rebuild the marts")
-        self.catalogue, self.consent_ages = rows.catalogue(con), rows.consent_ages(con)
+        self.catalogue, self.consent_ages, self.load_ages = rows.catalogue(con), rows.consent_ages(con), rows.load_ages(con, now)
         self.as_of = con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0]
         rows.set_time_zone(con)
         rows.read_codes(con)
@@ -65,7 +68,7 @@ class Run:
 
     def audiences(self, delivery):
         """The audiences to write: `all` are those made for the channel. An emptied one counts: a guard must see it."""
-        known = {*self.members, *self.catalogue, *self.state.published(delivery.name).get("people", {})}
+        known = {*self.members, *self.catalogue, *self.ledger.last(delivery.name).get("people", {})}
         given = delivery.given["audiences"]
         if given == "all":
             return sorted(name for name in known if delivery.channel in self.catalogue.get(name, CHANNELS))
@@ -91,7 +94,7 @@ class Run:
 
     def delivery(self, delivery, folder, progress):
         """Write all files of one delivery into folder. Returns its record for the manifest."""
-        folder.mkdir()
+        folder.mkdir(parents=True)
         check_names(delivery, self.fields)
         con, spec, fields = self.con, delivery.spec, {column.field for column in delivery.columns}
         beside = [channel for channel, field in (("email", "email"), ("sms", "phone"))
@@ -105,29 +108,48 @@ class Run:
         if lacking and len(lacking) < len(together):
             self.notes.append(f"{delivery.name}: {delivery.destination} compares {', '.join(together)} together or not "
                               f"at all, and {', '.join(lacking)} is not among the fields")
-        record = {"destination": delivery.destination, "channel": delivery.channel, "mode": delivery.mode,
-                  "format": spec["format"], "separator": spec.get("separator", ","),
+        self.parts, self.shapes = [], [delivery.shape()]
+        record = {"destination": delivery.destination, "channel": delivery.channel, "account": delivery.account,
+                  "mode": delivery.mode, "format": spec["format"], "separator": spec.get("separator", ","),
                   "updated_at": delivery.payload.get("updated_at"), "attest": delivery.given.get("attest"),
-                  "audiences": {}}
+                  "given": delivery.given, "shapes": self.shapes, "audiences": {}, "suppress": []}
+        last = next((entry.node for entry in reversed(self.ledger.of(delivery.name)) if entry.acked), None)
+        if "updated_at" in delivery.payload and last and datetime.fromisoformat(last["at"]).replace(microsecond=0) >= self.now.replace(microsecond=0):
+            raise Problem(UNEXPECTED, f"{delivery.name}: {delivery.payload['updated_at']} must increase, but the clock "
+                                      "is behind the last delivery")
+        rows.explicit_noes(con, delivery.channel)
+        self.read_held(delivery)
+        con.execute("create or replace temp table erased_keys (header varchar, value blob, k blob, may_be boolean)")
         audiences = self.audiences(delivery)
-        held = [path for path in (self.state.snapshot(delivery.name, audience) for audience in audiences) if path]
         if delivery.merging():
-            rows.share_phones(con, held)
+            rows.share_phones(con, self.pairs(delivery))
         for audience in audiences:
             progress(f"{delivery.name}/{audience}")
             record["audiences"][audience] = self.audience(delivery, audience, blocks, folder)
-        given = rows.given_identifiers(con, held)
-        con.execute("create or replace temp table suppress as "
-                    + rows.suppress_statement(delivery, self.fields, given, self.now))
-        columns = [(row[0], rows.quoted(row[0])) for row in con.execute("describe suppress").fetchall()]
-        record["suppress"] = files.write(con, folder / "suppress", delivery, "suppress", columns, "suppress",
-                                         self.fields)
+        for audience in self.ledger.audiences(delivery.name):
+            if audience not in audiences:
+                self.dropped(delivery, audience, folder, record)
+        if delivery.is_sender:
+            self.suppress(delivery, folder, record)
+        # what may not shrink: an opt-out ends with a new yes, a suppression does not
         record["suppression_list"] = con.execute(
-            "select count(*) from marts.suppression_list where channel = ? or channel is null",
+            "select count(*) from marts.suppression_list where (channel = ? or channel is null) and reason is distinct from 'opted_out'",
             [delivery.channel]).fetchone()[0]
+        self.settle_erased(delivery)
+        record["parts"] = self.parts
         files.sync(folder)
-        self.guard(delivery, record)
+        if delivery.mode != "noes":
+            self.guard(delivery, record)
         return record
+
+    def noes(self, delivery, folder, progress):
+        """Write only what never waits for a guard: who said no, and their removals. Returns the record, None of nothing."""
+        hits, notes = len(self.hits), len(self.notes)
+        record = self.delivery(replace(delivery, mode="noes"), folder, progress)
+        del self.hits[hits:], self.notes[notes:]
+        record["audiences"] = {name: node for name, node in record["audiences"].items() if node["files"]}
+        told = sum(file["rows"] for file in record["suppress"]) + sum(node["changes"]["removed"] for node in record["audiences"].values())
+        return record if told else None
 
     def audience(self, delivery, audience, blocks, folder):
         """Write one audience of one delivery. Returns its record: waterfall, reasons, changes, files."""
@@ -140,25 +162,24 @@ class Run:
         if listed:
             raise Problem(CONTRACT, f"{name}: {listed} people may be contacted by customer_channels, and their address is on "
                                     "suppression_list; rebuild the marts")
+        self.block_held(delivery)
         rows.settle(con, delivery)
         columns = rows.file_columns(delivery, audience, self.now)
-        record = {"fingerprint": delivery.fingerprint(self.safe), "files": [],
-                  "identifiers": [column.header for column in delivery.columns if column.identifier],
-                  "merging": {column.field: column.header for column in reversed(delivery.columns)
-                              if delivery.merging() and column.field in ("phone", "email")}}
-        sources = [("written", audience, "file_rows where reason is null", columns, "audience")]
-        if delivery.mode == "delta":
-            found, added, changed = self.compare(delivery, audience, record, columns)
-            record |= found
-            removed = rows.file_columns(delivery, audience, self.now, removed=True)
-            sources = [("added", f"{audience}.added", added, columns, "audience"),
-                       ("changed", f"{audience}.changed", changed, columns, "audience"),
-                       ("removed", f"{audience}.removed", "gone", removed, "removed")]
+        record = {"files": [], "identifiers": delivery.shape()["headers"]}
+        record |= self.compare(delivery, audience, columns)
+        sent = "file_rows where reason is null"
+        sources = {"full": [("written", audience, sent, columns, "audience")], "noes": [], "delta": [
+            (change, f"{audience}.{change}", f"{sent} and rowid in (select id from sending where change = '{change}')", columns, "audience")
+            for change in ("added", "changed")]}[delivery.mode]
         changes = {}
         for change, stem, source, shape, kind in sources:
             made = files.write(con, folder / stem, delivery, source, shape, kind, self.fields)
             record["files"] += [{**file, "change": change} for file in made]
             changes[change] = sum(file["rows"] for file in made)
+        made = self.removed(delivery, audience, folder, always=delivery.mode == "delta")
+        record["files"] += made
+        if made or delivery.mode != "full":
+            changes["removed"] = sum(file["rows"] for file in made)
         reasons = dict(con.execute("select coalesce(reason, ''), count(*) from file_rows group by all").fetchall())
         headers = [column.header for column in delivery.columns]
         con.execute("create or replace temp table withheld as select person_id, withheld from file_rows "
@@ -180,54 +201,270 @@ class Run:
         reasons = {reason: reasons[reason] for reason in REASONS if reason in reasons}
         return {**record, "waterfall": waterfall, "reasons": reasons, "changes": changes}
 
-    def compare(self, delivery, audience, record, columns):
-        """Compare with what was acknowledged. Returns (the baseline's record, sources of the added and the changed).
+    # ---- against the ledger ----
 
-        What is to be removed is in the table `gone`: of people who left or are known by something else now, each
-        identifier that nobody in the file has any more, in a row of its own, since a row of several would also remove
-        whoever shares one of them. Without an acknowledged delivery of the same mapping everybody is added and nobody
-        is gone.
+    def read_held(self, delivery):
+        """Create `held_people`: keys that were written for somebody who said no, where their address does not tell already."""
+        con, ledger = self.con, self.ledger
+        con.execute("create or replace temp table held_people (header varchar, value blob, rank utinyint)")
+        for audience in ledger.audiences(delivery.name):
+            ledger.table(con, delivery.name, audience, "plus", view="all_rows")
+            con.execute("create or replace temp table theirs as select all_rows.*, p.rank from all_rows join no_people p using (person_id)")
+            con.execute(f"insert into held_people select header, value, max(rank) from ({ledger.keys(delivery.name, 'theirs', 'rank')}) t "
+                        "anti join no_keys using (k) group by all")
+
+    def block_held(self, delivery):
+        """R9: who has a key that was ever written for somebody who said no is not written under it."""
+        is_any = self.con.execute("select 1 from held_people limit 1").fetchone()
+        for i, column in enumerate(delivery.columns):
+            if column.identifier and is_any:
+                self.con.execute(f"""update file_rows set reason = {rows.BLOCKS}[held_people.rank] from held_people
+                    where reason is null and header = {rows.literal(column.header)}
+                    and value = {rows.as_bytes(f'c{i}', delivery.hashes(column))}""")
+
+    def pairs(self, delivery):
+        """SELECT of phone and email that were ever written beside each other (R12)."""
+        queries = ["select null::varchar as phone, null::varchar as email where false"]
+        columns = "beside, decode(i0)" if delivery.merging() == "phone" else "decode(i0), beside"
+        for n, audience in enumerate(self.ledger.audiences(delivery.name)):
+            self.ledger.table(self.con, delivery.name, audience, "plus", view=f"pairs{n}")
+            queries.append(f"select {columns} from pairs{n} where beside is not null")
+        return " union all ".join(queries)
+
+    def written(self, delivery, columns):
+        """SELECT of what is written as the ledger compares it: id, digest, i0 …"""
+        ids = [(i, column) for i, column in enumerate(delivery.columns) if column.identifier]
+        return (f"select rowid as id, {rows.digest(columns, delivery.payload.get('updated_at'))} as digest, "
+                + ", ".join(f"{rows.as_bytes(f'c{i}', delivery.hashes(column))} as i{n}" for n, (i, column) in enumerate(ids))
+                + " from file_rows where reason is null")
+
+    def compare(self, delivery, audience, columns):
+        """Decide what is sent (`sending`), what leaves (`gone`), and store the operations. Returns the guards' counts."""
+        con, shape, run = self.con, delivery.shape(), rows.literal(self.run_id)
+        held = self.ledger.compare(con, delivery.name, audience, shape, self.written(delivery, columns))
+        con.execute("insert into erased_keys select header, value, k, may_be from held where rank = 5")
+        if delivery.mode == "delta":
+            con.execute("""create or replace temp table sending as
+                select id, if(first_sure, 'changed', 'added') as change from fresh where not (is_sure and is_same)
+                union all select id, 'added' from standing where not is_sure""")
+        self.keep_wanted(delivery, audience, shape)
+        if delivery.mode == "noes":
+            con.execute("delete from gone where rank = 0")
+        else:
+            stored = "not is_stored"
+            if delivery.mode == "delta":
+                stored = "(not is_stored or not is_only) and id in (select id from sending)"
+            self.store(audience, "plus", self.additions(delivery, shape, columns, f"rowid in (select id from fresh where {stored})"))
+        self.store(audience, "minus", f"select {run} as run, shape, header, value from gone")
+        leaving, noes = con.execute("select count(*) filter (where rank = 0 and is_first and shape = ?), count(*) filter (where rank > 0) "
+                                    "from gone", [shape["id"]]).fetchone()
+        return {"held": held, "leaving": leaving, "said_no": noes}
+
+    def additions(self, delivery, shape, columns, where):
+        """SELECT of the operations that add rows: as written, by whose address, for whom."""
+        ids = [(i, column) for i, column in enumerate(delivery.columns) if column.identifier]
+        other = delivery.merging()
+        beside = next((f"f.c{i}" for i, column in enumerate(delivery.columns) if column.field == other and not column.identifier), "null::varchar")
+        people = "true" if None in shape["tells"] else "contains(p.email, '@g')" if "email" in [column.field for _, column in ids] else ""
+        more = []
+        for n, (i, column) in enumerate(ids):
+            field = column.field if column.field in rows.TYPES else CHANNELS[delivery.channel][0]
+            more.append(f"{rows.as_bytes(f'f.c{i}', delivery.hashes(column))} as i{n}"
+                        + f", {rows.address_hash(f'a.{field}')} as k{n}" * (shape["tells"][n] is None)
+                        + f", {rows.address_hash('a.mailbox')} as m{n}" * (column.field == "email"))
+        return (f"select {rows.literal(self.run_id)} as run, {rows.literal(shape['id'])} as shape, "
+                f"{rows.digest(columns, delivery.payload.get('updated_at'))} as digest, f.person_id, {beside} as beside, {', '.join(more)} "
+                f"from (select * from file_rows where reason is null and {where}) f"
+                + (f" left join ({rows.address_shas(people)}) a on a.person_id = f.person_id" if people else ""))
+
+    def store(self, audience, sign, query):
+        """Keep operations for the ledger, as a file that publishing moves there."""
+        path, rows_ = self.ledger.prepare(self.con, query, self.scratch)
+        if rows_:
+            self.parts.append({"audience": audience, "sign": sign, "file": path.name, "rows": rows_})
+        else:
+            path.unlink()
+
+    def settle_erased(self, delivery):
+        """R15: note whose identifiers nobody has to be told any more: they are removed, and suppressed where that can be."""
+        told = ", ".join(map(rows.literal, sorted(self.ledger.told))) or "'-'"
+        surely = "value in (select value from told_keys where surely)" if delivery.is_sender else "true"
+        self.forgettable[delivery.name] = self.con.execute(f"""select value from erased_keys group by value
+            having bool_or(left(lower(hex(k)), 16) in ({told})) or (not bool_or(may_be) and bool_or({surely}))""").fetchall()
+
+    def keep_wanted(self, delivery, audience, shape):
+        """A delivery of old whose audience another one of the same destination and channel writes keeps what that one wants."""
+        con, place = self.con, (delivery.destination, delivery.channel, audience)
+        table = f"wanted_{sum(map(len, self.wanted.values()))}"
+        if self.former:
+            con.execute(f"create temp table {table} as select unnest([{', '.join(map(rows.literal, shape['headers']))}]) as header, unnest(["
+                        + ", ".join(rows.as_bytes(f"c{i}", delivery.hashes(c)) for i, c in enumerate(delivery.columns) if c.identifier)
+                        + "]) as value from file_rows where reason is null")
+            self.wanted.setdefault(place, []).append((delivery.given.get("account"), table))
+
+    def dropped(self, delivery, audience, folder, record):
+        """The last removals of an audience that the delivery no longer has: of all that may be there."""
+        con, shape = self.con, delivery.shape()
+        nobody = ", ".join(f"null::blob as i{n}" for n in range(len(shape["headers"])))
+        self.ledger.compare(con, delivery.name, audience, shape, f"select 0::bigint as id, null::uuid as digest, {nobody} where false")
+        con.execute("insert into erased_keys select header, value, k, may_be from held where rank = 5")
+        for account, table in self.wanted.get((delivery.destination, delivery.channel, audience), []) if delivery.name in self.former else []:
+            if not (account and delivery.given.get("account")) or account == delivery.account:
+                con.execute(f"delete from gone where rank = 0 and (header, value) in (from {table})")
+        if delivery.mode == "noes":
+            con.execute("delete from gone where rank = 0")
+        self.store(audience, "minus", f"select {rows.literal(self.run_id)} as run, shape, header, value from gone")
+        made = self.removed(delivery, audience, folder, always=False)
+        count = con.execute("select count(*) from gone").fetchone()[0]
+        if delivery.imports == "replaces" and count and delivery.mode != "noes":  # an empty list in the place of the last
+            con.execute("create or replace temp table file_rows as select " + ", ".join(f"null::varchar as c{i}" for i in range(len(delivery.columns)))
+                        + " where false")
+            made = [{**file, "change": "written"} for file in files.write(
+                con, folder / audience, delivery, "file_rows", rows.file_columns(delivery, audience, self.now), "old", self.fields)]
+        if made:
+            record["audiences"][audience] = {"files": made, "identifiers": shape["headers"], "dropped": True, "quarantined": 0,
+                                             "waterfall": {"in_audience": 0, "written": 0}, "reasons": {}, "changes": {"removed": count}}
+            self.notes.append(f"{delivery.name}/{audience}: no longer delivered; its last {count} members are to be removed")
+
+    def removed(self, delivery, audience, folder, *, always):
+        """Write who is to be removed (`gone`), each identifier in a row of its own: a row of several would also remove who
+        shares one of them. One file per shape: what was written otherwise is removed as it was written (R11).
         """
-        con, ack = self.con, self.state.acknowledged(delivery.name, audience)
-        same = bool(ack) and ack["audiences"][audience]["fingerprint"] == record["fingerprint"]
-        if ack and not same:
-            self.notes.append(f"{delivery.name}/{audience}: the mapping or the salt changed, so everybody counts as "
-                              "added and removals are withheld: replace the list there, then ack this run")
-        if ack and "updated_at" in delivery.payload and datetime.fromisoformat(ack["created_at"]).replace(
-                microsecond=0) >= self.now.replace(microsecond=0):
-            raise Problem(UNEXPECTED, f"{delivery.name}: {delivery.payload['updated_at']} must increase, but the clock "
-                                      "is behind the last delivery")
-        shape = rows.snapshot_columns(record["identifiers"], columns, delivery.payload.get("updated_at"))
-        written = f"select rowid as id, {shape} from file_rows where reason is null"
-        if not same:
-            con.execute(f"create or replace temp table gone as {written} limit 0")
-            return ({"baseline": None, "baseline_people": 0, "leaving": 0}, "file_rows where reason is null",
-                    "file_rows where false")
-        # Most rows are as they were, which their digests alone tell. Keys are needed only for the few that are not.
-        held = f"read_parquet({rows.literal(self.state.snapshot(delivery.name, audience))})"
-        headers = dict(columns)
-        key = rows.key(headers[header] for header in record["identifiers"])
-        held_key = rows.key(f"i{n}" for n in range(len(record["identifiers"])))
-        con.execute(f"create or replace temp table now_digests as select id, digest from ({written})")
-        con.execute(f"""create or replace temp table stale as
-            select *, {held_key} as key from {held} anti join now_digests using (digest)""")
-        con.execute(f"create or replace temp table fresh as select id from now_digests anti join {held} using (digest)")
-        con.execute(f"""create or replace temp table changes as select f.*, stale.key is null as is_new
-            from (select *, {key} as key from file_rows where rowid in (from fresh)) f left join stale using (key)""")
-        count = len(record["identifiers"])
-        places = [", ".join(f"{f'stale.i{n}' if n == i else 'null'} as i{n}" for n in range(count)) for i in range(count)]
-        con.execute("create or replace temp table gone as " + " union ".join(
-            f"select {places[i]} from stale anti join (select {headers[header]} as now_held from file_rows "
-            f"where reason is null) on now_held = stale.i{i} where stale.i{i} is not null"
-            for i, header in enumerate(record["identifiers"])))
-        found = con.execute(f"select (select count(*) from {held}), "
-                            "(select count(*) from stale anti join changes using (key))").fetchone()
-        return ({"baseline": ack["run"], "baseline_people": found[0], "leaving": found[1]},
-                "changes where is_new", "changes where not is_new")
+        con, now_shape, made = self.con, delivery.shape(), []
+        if delivery.imports == "replaces":
+            return []
+        shapes = [row[0] for row in con.execute("select distinct shape from gone order by all").fetchall()]
+        for key in [now_shape["id"]] * (always and now_shape["id"] not in shapes) + shapes:
+            shape = now_shape if key == now_shape["id"] else self.shape(delivery, key)
+            columns = ", ".join(f"if(header = {rows.literal(header)}, {rows.as_text('value', shape['hex'][n])}, null) as i{n}"
+                                for n, header in enumerate(shape["headers"]))
+            con.execute(f"create or replace temp table leaving as select {columns} from gone where shape = {rows.literal(key)}")
+            stem, kind, source = f"{audience}.removed", "removed", delivery
+            if shape is not now_shape:
+                stem, kind = f"{audience}.removed.{key}", "old"
+                ids = [Column(header, None, identifier=True) for header in shape["headers"]]
+                source = replace(delivery, columns=ids)
+            columns = rows.file_columns(source, audience, self.now, removed=True)
+            made += [{**file, "change": "removed", "shape": key} for file in
+                     files.write(con, folder / stem, source, "leaving", columns, kind, self.fields)]
+        return made
+
+    def shape(self, delivery, key):
+        """A shape by its id; the manifest has those that any of its files is in."""
+        found = next((shape for shape in self.shapes if shape["id"] == key), None) or self.ledger.shape(delivery.name, key)
+        if found not in self.shapes:
+            self.shapes.append(found)
+        return found
+
+    # ---- who said no ----
+
+    def suppress(self, delivery, folder, record):
+        """Write suppress.csv: who said no, as far as the account may hold them or was not told for sure; and
+        unsuppress.csv: whom it suppresses on our word, and who said yes since (R10).
+        """
+        con, ledger, columns = self.con, self.ledger, delivery.suppress_columns()
+        ids = [column for column in columns if column.identifier]
+        shape = delivery.shape(ids)
+        shape["id"] = f"s{shape['id']}"
+        record["shapes"].append(shape)
+        names = [delivery.name, *sorted({entry.name for entry in ledger.entries if entry.name != delivery.name
+                                         and (entry.node["account"], entry.node["channel"]) == (delivery.account, delivery.channel)})]
+        con.execute("create or replace temp table told_keys (header varchar, value blob, surely boolean, may_be boolean, published_at timestamp, is_lasting boolean)")
+        con.execute("create or replace temp table ever (header varchar, value blob, rank utinyint, reason varchar, said_at timestamp, shape varchar)")
+        for name in names:
+            for sign, view in (("plus", "told_rows"), ("minus", "minus_ops"), ("refused", "refused_ops")):
+                ledger.table(con, name, "", sign, view=view)
+            ledger.held(con, name, "", "told_rows")
+            con.execute("insert into told_keys select header, value, surely, may_be, published_at, is_lasting from held left join runs on runs.seq = plus_seq")
+            for audience in ledger.audiences(name):
+                ledger.table(con, name, audience, "plus", view="all_rows")
+                told = ", ".join(map(rows.literal, sorted(ledger.told)))
+                con.execute(f"""insert into ever
+                    with one as ({ledger.keys(name, "all_rows", "person_id, shape")})
+                    select header, value, greatest(a.rank, b.rank, p.rank), coalesce(a.reason, b.reason, p.reason), coalesce(a.said_at, b.said_at), shape
+                    from one left join no_keys a on a.k = one.k left join no_keys b on b.k = one.m
+                    left join no_people p on p.person_id = one.person_id
+                    where coalesce(left(lower(hex(one.k)), 16), '') not in ({told or "'-'"})""")
+        con.execute("create or replace temp table held_noes as " + " union all ".join(
+            f"select {n} as n, {rows.as_text('value', shape['hex'][n])} as value, reason, said_at from ever "
+            f"where rank > 0 and header = {rows.literal(column.header)}" for n, column in enumerate(ids)))
+        con.execute("create or replace temp table suppress as " + rows.suppress_statement(delivery, self.fields, self.now))
+        texts = [rows.quoted(f"~i{n}") for n in range(len(ids))]
+        key = " union all ".join(f"select rowid as id, {rows.literal(column.header)} as header, {rows.as_bytes(texts[n], shape['hex'][n])} as value "
+                                 f"from suppress where {texts[n]} is not null" for n, column in enumerate(ids))
+        con.execute(f"""create or replace temp table noes as
+            select id, header, value, (header, value) in (select (header, value) from told_keys where surely) as is_told,
+                (header, value) in (select (header, value) from ever) as is_held from ({key})""")
+        due = "not is_told" + " or is_held" * (delivery.mode == "full")
+        con.execute(f"create or replace temp table due as select * from noes where {due}")
+        headers = [(row[0], rows.quoted(row[0])) for row in con.execute("describe suppress").fetchall() if not row[0].startswith("~")]
+        record["suppress"] = files.write(con, folder / "suppress", delivery, "suppress where rowid in (select id from due)", headers,
+                                         "suppress", self.fields)
+        places = ", ".join(f"if(header = {rows.literal(c.header)}, value, null) as i{n}" for n, c in enumerate(ids))
+        self.store("", "plus", f"select {rows.literal(self.run_id)} as run, {rows.literal(shape['id'])} as shape, {places}, "
+                               'suppress."~reason" as reason from due join suppress on suppress.rowid = due.id')
+        self.suppress_others(delivery, ids, folder, record)
+        if delivery.mode != "noes":
+            self.unsuppress(delivery, ids, shape, folder, record)
+
+    def suppress_others(self, delivery, ids, folder, record):
+        """The same by identifiers that suppress.csv has no column for: an id of one's own, or what was used before."""
+        con, known = self.con, ", ".join(rows.literal(column.header) for column in ids)
+        con.execute(f"""create or replace temp table others as
+            select header, value, max(shape) as shape, min(reason) as reason from ever where rank > 0 and header not in ({known})
+            and (header, value) not in (select (header, value) from told_keys where surely) group by header, value""")
+        for header, key in con.execute("select header, max(shape) from others group by all order by all").fetchall():
+            shape = self.shape(delivery, key)
+            n = shape["headers"].index(header)
+            con.execute(f"create or replace temp table leaving as select {rows.as_text('value', shape['hex'][n])} as i0, reason from others "
+                        f"where header = {rows.literal(header)}")
+            source = replace(delivery, columns=[Column(header, None, identifier=True)])
+            columns = [column for column in delivery.suppress_columns() if not column.identifier and not column.field]
+            values = {"{reason}": "reason", "{suppressed_at}": rows.literal(self.now.strftime(delivery.time_form("TIMESTAMP", None)))}
+            shaped = [(header, "i0"), *((c.header, values.get(c.constant) or rows._constant_sql(delivery, c)) for c in columns)]
+            shaped = rows._wrapped(delivery, shaped, [header], self.now)
+            record["suppress"] += files.write(con, folder / f"suppress.{header.lower().replace(' ', '_')}", source, "leaving", shaped, "old", self.fields)
+            self.store("", "plus", f"select {rows.literal(self.run_id)} as run, shape, "
+                       + ", ".join(f"{'value' if m == n else 'null::blob'} as i{m}" for m in range(len(shape["headers"])))
+                       + f", reason from others where header = {rows.literal(header)}")
+
+    def unsuppress(self, delivery, ids, shape, folder, record):
+        """R10: lift only our own suppressions, for a yes dated after them, never after an erasure, complaint or hard bounce."""
+        con, columns = self.con, delivery.unsuppress_columns()
+        con.execute("""create or replace temp table lifted as
+            select header, value, max(published_at) as published_at from (from told_keys where may_be) t anti join noes using (header, value)
+            group by all having not bool_or(coalesce(is_lasting, false))""")
+        if not con.execute("select 1 from lifted limit 1").fetchone():
+            return
+        contact, yes = rows.contact(con, delivery.channel), []
+        for n, column in enumerate(ids):
+            plus = "'+' || " if delivery.kinds(column.field) == ["digits"] else ""
+            own = f"{plus}decode(value)" if not shape["hex"][n] else "null"
+            yes.append(f"""select {', '.join('lifted_text' if m == n else 'null' for m in range(len(ids)))}, header, value, consented_at from (
+                select decode(value) as lifted_text, header, value, {rows.in_utc('TIMESTAMP', 'c.consented_at')} as consented_at
+                from (from lifted where header = {rows.literal(column.header)}) l
+                join (select p.person_id, {rows.ADDRESS[column.field]} as address from {rows.PERSON}) p on p.address = {own}
+                join {contact} c on c.person_id = p.person_id where c.rank = 0 and {rows.in_utc('TIMESTAMP', 'c.consented_at')} > l.published_at)""")
+        names = ", ".join(f"i{n}" for n in range(len(ids)))
+        con.execute(f"create or replace temp table back as with yes({names}, header, value, consented_at) as ({' union all '.join(yes)}) "
+                    f"select {names}, header, value, max(consented_at) as consented_at from yes group by all")
+        count = con.execute("select count(*) from back").fetchone()[0]
+        if count and columns is None:
+            record["cannot_be_lifted"] = count
+            self.notes.append(f"{delivery.name}: {count} people said yes again after {delivery.destination} was told their no; it lifts a "
+                              "suppression by no file, so they stay suppressed there until somebody lifts it by hand")
+        elif count:
+            form = rows.literal(delivery.time_form("TIMESTAMP", None))
+            shaped = [(c.header, f"i{ids.index(c)}" if c.identifier else f"strftime(consented_at, {form})" if c.constant == "{consented_at}"
+                       else rows._constant_sql(delivery, c)) for c in columns]
+            shaped = rows._wrapped(delivery, shaped, [c.header for c in ids], self.now)
+            source = replace(delivery, columns=ids)
+            record["unsuppress"] = files.write(con, folder / "unsuppress", source, "back", shaped, "old", self.fields)
+            self.store("", "minus", f"select {rows.literal(self.run_id)} as run, {rows.literal(shape['id'])} as shape, header, value from back")
 
     def guard(self, delivery, record):
         """Note the guards that a delivery trips, given what was published before."""
-        limits, before = self.limits(delivery), self.state.published(delivery.name)
+        limits, before = self.limits(delivery), self.ledger.last(delivery.name)
 
         def over(guard, value, sentence):
             if limits[guard] != "off" and value > limits[guard]:
@@ -241,10 +478,14 @@ class Run:
                 over("consent_age_days", days, f": the newest consent of '{source}' is {days} days older than the marts, "
                                                f"where about {expected} more were to be expected; who said no since "
                                                "then is not known")
+        for source, table, hours in self.load_ages:
+            over("load_age_hours", hours, f": the {table} of '{source}' were last loaded {hours:.0f} hours ago; who said no since then is not known")
         listed, now_listed = before.get("suppression_list", 0), record["suppression_list"]
         over("suppression_shrank", (listed - now_listed) / max(listed, 1),
-             f": the suppression list shrank from {listed} to {now_listed}")
+             f": the suppression list shrank from {listed} to {now_listed}, opt-outs not counted")
         for name, audience in record["audiences"].items():
+            if audience.get("dropped"):
+                continue
             people, was = audience["waterfall"]["written"], before.get("people", {}).get(name)
             # what `all` finds may well be empty every day; what was named, or had people before, may not
             expected = was or delivery.given["audiences"] != "all"
@@ -253,8 +494,8 @@ class Run:
             if was:
                 over("shrank", (was - people) / was, f"/{name}: shrank from {was} to {people} people")
                 over("grew", (people - was) / was, f"/{name}: grew from {was} to {people} people")
-            removed, base = audience.get("leaving", 0), audience.get("baseline_people", 0)
-            over("removed", removed / max(base, 1), f"/{name}: {removed} of {base} people would be removed")
+            removed, base = audience["leaving"] if record["mode"] == "delta" else 0, audience["held"]
+            over("removed", removed / max(base, 1), f"/{name}: {removed} of {base} would be removed who said no no")
             count, members = audience["quarantined"], audience["waterfall"]["in_audience"]
             over("quarantined", count / max(members, 1),
                  f"/{name}: {count} of {members} people have values that {delivery.destination} does not take")
@@ -262,8 +503,8 @@ class Run:
             if people < few:
                 self.notes.append(f"{delivery.name}/{name}: {people} people, {delivery.destination} wants {few}")
 
-    def unchanged(self, name, record):
-        """Whether a delta has nothing to say: no change, no new baseline, the same suppress.csv."""
-        ack = self.state.acknowledged(name)
-        return bool(record["mode"] == "delta" and ack and ack["suppress"] == [f["sha256"] for f in record["suppress"]]
-                    and all(a["baseline"] and not any(a["changes"].values()) for a in record["audiences"].values()))
+    @staticmethod
+    def unchanged(record):
+        """Whether a delta has nothing to say."""
+        made = [*record["suppress"], *record.get("unsuppress", []), *(f for a in record["audiences"].values() for f in a["files"])]
+        return record["mode"] != "full" and not any(file["rows"] for file in made)

@@ -9,6 +9,8 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 
@@ -18,6 +20,7 @@ from .tables import as_raw, from_columns, identifier, is_data, json_path, listed
 
 SAMPLE = 1000  # lines of JSON that are looked at for keys
 KEPT = 10_000  # letters of an unreadable line
+LOADERS = ("_fivetran_synced", "_airbyte_extracted_at", "_airbyte_emitted_at", "_sdc_batched_at", "_dlt_loaded_at")  # when a row was loaded
 PATH = "raw_reader_path"  # the column with the path of a Parquet file
 
 
@@ -46,11 +49,12 @@ class Files:
 
     def __init__(self, query, table, paths, instance):
         self.query, self.table, self.paths, self.path, self.instance = query, table, paths, paths[0], instance
-        self.select, self.missing = {}, []
+        self.select, self.missing, self.loaders = {}, [], []
 
     def choose(self, present):
         """Fill `select` and `missing` from the columns {lower case: (name, type)} of the files."""
         self.select, self.missing = {}, []
+        self.loaders = [present[name][0] for name in LOADERS if name in present]
         for column in self.table.columns:
             found = from_columns(column, present, self.type_of)
             if column.name == self.table.file_name_column:
@@ -59,6 +63,18 @@ class Files:
                 self.select[column.name] = found
             elif column.is_required:
                 self.missing.append(column)
+
+    def loaded_at(self, path):
+        """When the rows of a file came here, in UTC: what the loader says of the newest, else the time of the file; or None."""
+        for loader in self.loaders:
+            ((loaded_at,),) = self.query(f"select max(timezone('UTC', try_cast({identifier(loader)} as timestamptz))) from {self.source_of(path)}")
+            if loaded_at:
+                return loaded_at
+        file = Path(path)
+        return datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None, microsecond=0) if file.is_file() else None
+
+    def source_of(self, path):
+        return self.source
 
     def lacks(self, column, names):
         return f"{self.path}: required column '{column.name}' is missing; found: {', '.join(names)}"
@@ -171,6 +187,10 @@ class CsvFile(TextFile):
 
     def records(self):
         return text.records(self.path, self.survey, self.header)
+
+    def source_of(self, path):
+        """The file as it is, also where lines of it cannot be read."""
+        return self.source(path).replace("store_rejects = true", "ignore_errors = true")
 
 
 class JsonFile(TextFile):
@@ -318,6 +338,9 @@ class ParquetFiles(Typed):
     @property
     def source(self):
         return f"read_parquet({listed(self.paths)}, union_by_name = true, filename = {literal(PATH)})"
+
+    def source_of(self, path):
+        return f"read_parquet({literal(path)})"
 
     def file_name(self):
         return f"regexp_replace(parse_filename({PATH}), '(?i)\\.parquet$', '')"

@@ -151,7 +151,7 @@ class Reader:
         self.query(f"drop schema if exists {self.in_schema} cascade")
         self.query(f"create schema {self.in_schema}")
         file = "source varchar, table_name varchar, instance varchar, file_name varchar"
-        self.query(f"create table {self.in_schema}.files ({file}, records bigint, unreadable_lines bigint)")
+        self.query(f"create table {self.in_schema}.files ({file}, records bigint, unreadable_lines bigint, loaded_at timestamp)")
         self.query(f"comment on table {self.in_schema}.files is {literal(self.mark)}")
         self.query(f"create table {self.in_schema}.unreadable_lines ({file}, line_number bigint, reason varchar, raw_line varchar)")
 
@@ -172,13 +172,14 @@ class Reader:
             for one in files:
                 if isinstance(one, Typed):
                     self.query(f"insert into {table.relation} {one.rows(columns, as_text)}")
-        loaded = [part for one in files for part in self.load(one, columns, scratch)]
+        loaded_by = [(part, one) for one in files for part in self.load(one, columns, scratch)]
+        loaded = [part for part, _ in loaded_by]
         self.result.files[table.identifier] = [part.path for part in loaded]
         if nested:
             self.load_nested(table, nested)
         self.judge(table, loaded)
-        for part in loaded:
-            self.record(table, part)
+        for part, one in loaded_by:
+            self.record(table, part, one.loaded_at(part.path))
         self.find_repeated(table, loaded)
         if table.is_never_empty and not self.query(f"select 1 from {table.relation} limit 1"):
             self.fault(table.identifier, f"{loaded[0].path}: the file has no rows; was its export interrupted?", "rows")
@@ -228,7 +229,9 @@ class Reader:
         self.query(f"insert into {table.relation} {rows}")
         self.result.files[table.identifier] += self.result.files[self.parent(table).identifier]
         place = f"{literal(table.source)}, {literal(table.name)}, instance, {literal('.'.join(table.nested_in))}"
-        self.query(f"insert into {self.in_schema}.files select {place}, records, 0 from ({counts})")
+        parent = f"source = {literal(table.source)} and table_name = {literal(self.parent(table).name)}"
+        loaded_at = f"(select max(loaded_at) from {self.in_schema}.files where {parent})"
+        self.query(f"insert into {self.in_schema}.files select {place}, records, 0, {loaded_at} from ({counts})")
 
     def load(self, files, columns, scratch):
         try:
@@ -252,11 +255,12 @@ class Reader:
             said += f", in {sum(map(bool, (part.unreadable for part in loaded)))} of {len(loaded)} files"
         (self.result.faults if are_many else self.result.warnings).append(Fault(table.identifier, said, "lines"))
 
-    def record(self, table, part):
+    def record(self, table, part, loaded_at):
         """What was read of a file, and the lines that were not, in the tables of the schema that say so."""
         name = part.path.removeprefix(f"{self.folder}/")
         file = [table.source, table.name, part.instance, name]
-        self.query(f"insert into {self.in_schema}.files values (?, ?, ?, ?, ?, ?)", [*file, part.records, len(part.unreadable)])
+        values = [*file, part.records, len(part.unreadable), loaded_at]
+        self.query(f"insert into {self.in_schema}.files values (?, ?, ?, ?, ?, ?, ?)", values)
         if part.unreadable:
             numbers, reasons, lines = map(list, zip(*part.unreadable, strict=True))
             insert = f"insert into {self.in_schema}.unreadable_lines select ?, ?, ?, ?, unnest(?), 'line: ' || unnest(?), unnest(?)"

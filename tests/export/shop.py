@@ -35,6 +35,7 @@ class Shop:
         self.source = folder / "published.duckdb"
         (folder / "state").mkdir()
         (folder / "state" / "key").write_text(published.KEY.hex())
+        (folder / "state" / "key").chmod(0o600)
         read_key(folder / "state")
         self.people, self.suppressions = list(published.DEMO), list(published.DEMO_SUPPRESSIONS)
         if not DEMO:  # built once: most tests begin with it
@@ -94,7 +95,10 @@ class Shop:
         return json.loads(self(*words, "--json", **more).stdout)
 
     def file(self, path, run=RUN):
-        return self.folder / "exports" / run / path
+        """A file of a run; of a list that a delta writes, the added: all of it in the first run."""
+        found = self.folder / "exports" / run / path
+        added = found.with_name(f"{found.stem}.added{found.suffix}")
+        return added if added.exists() and not found.exists() else found
 
     def tree(self):
         """{path: bytes} of everything below the folder, but the database and lock files."""

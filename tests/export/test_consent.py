@@ -124,7 +124,7 @@ def test_consent_without_a_time_is_consent(shop):
     shop.publish([person("a", "a@example.com", consented_at=None), person("b", "b@example.com")], [])
     shop.configure({"klaviyo": {"channel": "email", "audiences": "all"}})
     shop(code=0)
-    assert "a@example.com,SUBSCRIBED,\n" in shop.file("klaviyo/at_risk.csv").read_text()
+    assert "a@example.com,SUBSCRIBED,,true\n" in shop.file("klaviyo/at_risk.csv").read_text()
 
 
 @pytest.mark.parametrize(("given", "channel", "listed"), [

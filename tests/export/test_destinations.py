@@ -135,18 +135,19 @@ def test_linter_finds(exported, tmp_path, monkeypatch, case):
     monkeypatch.setenv("TEST_SALT", "pepper")
     name, spoil, word = SPOILT[case]
     delivery = delivery_of(name, tmp_path)
-    source = exported.file(f"{name}/at_risk{'.added' if name == 'braze_cdi' else ''}.csv")
+    source = exported.file(f"{name}/at_risk.csv")
     types = dict.fromkeys(source.read_text("utf-8").splitlines()[0].split(","), "VARCHAR")
     with duckdb.connect() as con, duckdb.connect(str(exported.source)) as marts:
         marts.execute("use published")
         kinds = rows.check_contract(marts)
         path = tmp_path / "at_risk.csv"
         path.write_bytes(source.read_bytes())
-        assert files.lint(con, path, delivery, types, "audience", kinds) > 0
+        headers = list(types)
+        assert files.lint(con, path, delivery, types, "audience", kinds, headers) > 0
         text = spoil(source.read_text("utf-8"))
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(config.Problem) as error:
-            files.lint(con, path, delivery, types, "audience", kinds)
+            files.lint(con, path, delivery, types, "audience", kinds, headers)
     assert word in str(error.value) and error.value.code == config.UNEXPECTED
     assert "ann" not in str(error.value) and "16505551212" not in str(error.value)
 
@@ -247,6 +248,6 @@ def test_times_are_in_utc_whatever_the_time_zone_of_the_marts(shop):
     shop.publish(people, [], time_zone="Europe/Berlin")
     shop(code=0)
     assert shop.file("klaviyo/at_risk.csv").read_text("utf-8").splitlines()[1:] == [
-        "p1@example.com,SUBSCRIBED,2026-01-01T23:30:00Z,2026-08-09",
-        "p2@example.com,SUBSCRIBED,2026-07-01T22:30:00Z,2026-08-09",
+        "p1@example.com,SUBSCRIBED,2026-01-01T23:30:00Z,2026-08-09,true",
+        "p2@example.com,SUBSCRIBED,2026-07-01T22:30:00Z,2026-08-09,true",
     ]

@@ -54,7 +54,8 @@ def test_delta_is_exactly_the_difference(shop, destination):
     assert result["manifest"]["deliveries"][destination]["audiences"]["at_risk"]["changes"] == {"added": 3, "changed": 1, "removed": 3}
     if destination in ("csv", "brevo"):
         folder = shop.file(destination, RUN3)
-        assert lines(folder / "at_risk.removed.csv") == ["person0@example.com", "person1@example.com", "person3@example.com"]
+        removed = [line.split(";")[0] for line in lines(folder / "at_risk.removed.csv")]
+        assert removed == ["person0@example.com", "person1@example.com", "person3@example.com"]
         assert {line.replace(";", ",").split(",")[0] for line in lines(folder / "at_risk.added.csv")} == {
             "moved@example.com", "person10@example.com", "person11@example.com"}
         assert len(lines(folder / "at_risk.changed.csv")) == 1
@@ -77,12 +78,16 @@ def test_removed_stays_due_until_acknowledged(shop):
     for run in (RUN2, RUN3):
         assert lines(shop.file("csv/at_risk.removed.csv", run)) == ["person4@example.com"]
     shop("ack", RUN3, code=0)
-    late = shop("ack", RUN2, code=2)
-    assert "newer" in late.stderr
+    assert not shop.file("", RUN2).exists(), "an ack withdraws what is older"
+    shop("ack", RUN2, code=0)
+    assert "nothing changed" in shop(code=0, now="2026-11-22T09:00:00").stdout
 
 
-@pytest.mark.parametrize("change", ["fields", "salt", "state"])
-def test_rebaseline_adds_all_and_withholds_removals(shop, change):
+@pytest.mark.parametrize(("change", "changes"), [
+    ("fields", {"added": 0, "changed": 5, "removed": 1}), ("salt", {"added": 5, "changed": 0, "removed": 6}),
+    ("state", {"added": 5, "changed": 0, "removed": 0})])
+def test_what_was_written_otherwise_is_removed_as_it_was_written(shop, change, changes):
+    """R11: nothing is withheld. Of a state that is lost with all of its runs nothing is known."""
     given = {"destination": "hashed_csv", "channel": "email", "audiences": ["at_risk"], "fields": ["stage"], "mode": "delta", "salt_env": "TEST_SALT"}
     shop.configure({"partner": given})
     shop.publish(crowd(6), [])
@@ -94,9 +99,9 @@ def test_rebaseline_adds_all_and_withholds_removals(shop, change):
     if change == "state":
         shutil.rmtree(shop.folder / "state")
     done = shop.json(code=0, now=LATER, env={"TEST_SALT": "two" if change == "salt" else "one"})
-    node = done["manifest"]["deliveries"]["partner"]["audiences"]["at_risk"]
-    assert node["changes"] == {"added": 5, "changed": 0, "removed": 0} and node["baseline"] is None
-    assert bool(done["notes"]) == (change != "state")
+    assert done["manifest"]["deliveries"]["partner"]["audiences"]["at_risk"]["changes"] == changes
+    removed = {line for path in shop.file("partner", RUN2).glob("at_risk.removed*.csv") for line in lines(path)}
+    assert removed == {sha256(f"oneperson{i}@example.com") for i in {"fields": [5], "salt": range(6), "state": []}[change]}
 
 
 def test_full_after_ack_can_be_the_next_baseline(shop):
@@ -174,7 +179,7 @@ def test_guard_blocks_and_override_is_recorded(shop, guard, before, after, more)
     shop.publish(crowd(before), listed)
     shop(code=0)
     shop("ack", RUN, code=0)
-    people = crowd(after) if after else crowd(3, consent=())
+    people = crowd(after) if after else crowd(3, audiences=("champions",))
     people[-1]["row"]["first_name"] = "New"
     for i in range(more.get("formulas", 0)):
         people[i]["row"]["first_name"] = "=1"
@@ -182,7 +187,7 @@ def test_guard_blocks_and_override_is_recorded(shop, guard, before, after, more)
         people[i]["row"]["email"] = f"moved{i}@example.com"
     tree = shop.tree()
     now = f"2026-11-{22 + more.get('days', 0)}T08:01:00"
-    shop.publish(people, listed[:more.get("listed", 2)])
+    shop.publish(people, listed[:more.get("listed", 2)], catalogue=[("at_risk", "email"), ("champions", "email")])
     done = shop(code=4, now=now)
     assert f"guard '{guard}'" in done.stderr and shop.tree() == tree
     assert shop("--dry-run", code=4, now=now).stderr == done.stderr
@@ -204,9 +209,9 @@ def test_guards_do_not_trip_at_their_threshold(shop):
 
 def test_one_guard_blocks_the_whole_run(shop):
     shop.configure({"a": {**CSV["csv"], "destination": "csv"}, "b": {**CSV["csv"], "destination": "csv", "guards": {"empty": 1000}}})
-    shop(code=4)
-    assert not list((shop.folder / "exports").iterdir())
-    shop("--destination", "a", code=5)
+    assert "with only those who said no" in shop(code=4).stderr
+    assert sorted(path.name for path in shop.file("a").iterdir()) == ["suppress.csv"]
+    shop("--destination", "a", code=5, now=LATER)
 
 
 # ---- exit codes and messages ----
@@ -487,21 +492,19 @@ def test_ack_refuses_a_file_that_was_touched(shop):
     assert "changed since" in shop("ack", RUN, code=2).stderr
 
 
-def test_purge_removes_expired_runs_and_replaced_snapshots(shop):
+def test_what_has_expired_is_deleted(shop):
+    """By purge, and by the next run: whoever forgets to import or to purge imports nothing stale."""
     shop.configure(CSV, expires_after_days=3)
     shop(code=5)
-    shop("ack", RUN, code=0)
-    shop.publish(as_of=date(2026, 11, 23))
-    shop(code=5, now="2026-11-24T06:00:00")
-    shop("ack", "20261124T060000Z", code=0)
     (shop.folder / "exports" / "mine").mkdir()
-    assert "nothing" not in shop("purge", code=0, now="2026-11-24T07:00:00").stdout
-    assert len(list((shop.folder / "state").rglob("*.parquet"))) == 1
-    assert shop.file("").exists()
+    assert "nothing has expired" in shop("purge", code=0, now="2026-11-25T05:00:00").stdout
     assert RUN in shop("purge", code=0, now="2026-11-25T06:00:00").stdout
-    assert {path.name for path in (shop.folder / "exports").iterdir()} == {"mine", "20261124T060000Z"}
-    assert len(list((shop.folder / "state").rglob("ack.json"))) == 2
-    assert "nothing has expired" in shop("purge", code=0, now="2026-11-25T06:00:00").stdout
+    assert {path.name for path in (shop.folder / "exports").iterdir()} == {"mine"}
+    shop.publish(as_of=date(2026, 11, 25))
+    shop(code=5, now="2026-11-26T06:00:00")
+    shop.publish(as_of=date(2026, 11, 29))
+    assert "expired, deleted" in shop(code=5, now="2026-11-30T06:00:00").stdout
+    assert {path.name for path in (shop.folder / "exports").iterdir()} == {"mine", "20261130T060000Z"}
 
 
 def test_json_is_one_document_for_success_and_failure(shop):

@@ -6,12 +6,17 @@ unreadable_lines as (
     select * from {{ source('raw_files', 'unreadable_lines') }}
 ),
 
+files as (
+    select * from {{ source('raw_files', 'files') }}
+),
+
 tables as (
     {%- for raw in active_raw_tables() %}
     {%- set occurred_at = event_time(raw.source, raw.table, 'judged') %}
     select
         '{{ raw.source }}' as source,
         '{{ raw.table }}' as table_name,
+        {{ 'true' if says_no(raw.source, raw.table) else 'false' }} as says_no,
         count(case when judged.row_status = 'staged' then 1 end) as staged_rows,
         count(case when judged.row_status = 'duplicate' then 1 end) as duplicate_rows,
         count(case when judged.row_status = 'rejected' then 1 end) as rejected_rows,
@@ -36,6 +41,25 @@ lines as (
     group by source, table_name
 ),
 
+instance_loads as (
+    select
+        source,
+        table_name,
+        instance,
+        max(loaded_at) as loaded_at
+    from files
+    group by source, table_name, instance
+),
+
+loads as (
+    select
+        source,
+        table_name,
+        min(loaded_at) as loaded_at
+    from instance_loads
+    group by source, table_name
+),
+
 with_lines as (
     select
         tables.source,
@@ -44,9 +68,12 @@ with_lines as (
         tables.duplicate_rows,
         tables.rejected_rows + coalesce(lines.unreadable_lines, 0) as rejected_rows,
         tables.remarked_rows,
-        tables.latest_at
+        tables.latest_at,
+        loads.loaded_at,
+        tables.says_no
     from tables
     left join lines on tables.source = lines.source and tables.table_name = lines.table_name
+    left join loads on tables.source = loads.source and tables.table_name = loads.table_name
 ),
 
 final as (
@@ -63,7 +90,9 @@ final as (
         ) }} as rejected_share,
         with_lines.remarked_rows,
         with_lines.latest_at,
-        {{ days_between('cast(with_lines.latest_at as date)', 'as_of.as_of_date') }} as days_behind
+        {{ days_between('cast(with_lines.latest_at as date)', 'as_of.as_of_date') }} as days_behind,
+        with_lines.loaded_at,
+        with_lines.says_no
     from with_lines
     cross join as_of
 )

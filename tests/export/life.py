@@ -1,0 +1,385 @@
+"""A life of destinations: 300 people, vendors of five kinds and the real program, day after day, judged after every event.
+
+Vendors import late, twice, half, out of order or never; who runs the export acknowledges late, in part, or forgets.
+`python life.py SCENARIO SEED DAYS` prints the violations, one a line, and ends with 1 if there are any. The program is
+the `scripts` on the path, so that spoilt copies can be judged, too.
+"""
+
+import csv
+import json
+import random
+import shutil
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from audience_export.ledger import Ledger
+from published import CHANNELS, person, sha256, suppression
+from shop import OPEN, SPECS, Shop
+
+PEOPLE, CHANGES, START = 300, 45, datetime(2026, 1, 1, 6, tzinfo=UTC)
+AUDIENCES = ("at_risk", "champions")
+DELIVERIES = {  # the five kinds: applies changes, only adds, replaces, hashes by two identifiers, full and delta in turn
+    "changes": {"destination": "csv", "channel": "email", "mode": "delta"},
+    "adds": {"destination": "klaviyo", "channel": "email"},
+    "replaces": {"destination": "salesforce_marketing_cloud", "channel": "email"},
+    "ads": {"destination": "meta", "channel": "ads", "mode": "delta"},
+    "turns": {"destination": "csv", "channel": "email"},
+}
+SCENARIOS = ("usual", "never_acked", "refused", "mapping", "dropped", "renamed", "state_lost", "silence")
+
+
+@dataclass
+class Human:
+    """One person of the shop, and what they said on e-mail and ads alike: yes, no, complaint, erased, or nothing."""
+
+    key: str
+    email: str | None
+    phone: str | None
+    said: str = "yes"
+    said_at: datetime = START - timedelta(days=40)
+    lists: set = field(default_factory=set)
+
+
+@dataclass
+class Vendor:
+    """What one vendor holds: {audience: {(header, value)}}, and which identifiers it may not contact."""
+
+    name: str
+    imports: str
+    lifts: bool
+    held: dict = field(default_factory=lambda: defaultdict(set))
+    suppressed: dict = field(default_factory=dict)  # {key: when the newest run said so that was imported}
+
+    def targets(self, audience):
+        return {key for key in self.held[audience] if key not in self.suppressed}
+
+    def read(self, folder, spec):
+        """{(audience, change): [[(header, value), ...] of a row]} of the files of a run."""
+        files, manifest = defaultdict(list), json.loads((folder.parent / "manifest.json").read_text())
+        record, self.at = manifest["deliveries"][folder.name], datetime.fromisoformat(manifest["created_at"])
+        ids = {header for shape in record["shapes"] for header in shape["headers"]}
+        listed = [(a, file["change"], file) for a, node in record["audiences"].items() for file in node["files"]]
+        listed += [("", sign, file) for sign in ("suppress", "unsuppress") for file in record.get(sign, [])]
+        for audience, change, file in listed:
+            with open(folder.parent / file["path"], newline="", encoding="utf-8") as lines:
+                for row in csv.DictReader(lines, delimiter=spec.get("separator", ",")):
+                    files[audience, change].append([(h, v) for h, v in row.items() if h in ids and v])
+            files[audience, change] = files.get((audience, change), [])
+        return files
+
+    def apply(self, files, taken=lambda row: True):
+        """Import files in the order of docs/export.md: removed, suppress, unsuppress, added."""
+        for (audience, change), rows in files.items():
+            if change == "removed":
+                self.held[audience] -= {key for row in rows if taken(row) for key in row}
+        for key in (key for row in files.get(("", "suppress"), []) if taken(row) for key in row):
+            self.suppressed[key] = max(self.at, self.suppressed.get(key, self.at))
+        for key in (key for row in files.get(("", "unsuppress"), []) if self.lifts and taken(row) for key in row):
+            self.suppressed.pop(key, None)
+        for (audience, change), rows in files.items():
+            if change in ("added", "changed", "written"):
+                keys = {key for row in rows if taken(row) for key in row}
+                self.held[audience] = keys if self.imports == "replaces" else self.held[audience] | keys
+
+
+class Life:
+    def __init__(self, folder, scenario, seed):
+        self.rng, self.scenario, self.shop = random.Random(f"{scenario}{seed}"), scenario, Shop(folder)
+        self.deliveries = {name: {**given, "audiences": list(AUDIENCES)} for name, given in DELIVERIES.items()}
+        self.vendors = {name: Vendor(name, SPECS[g["destination"]].get("imports", "changes"),
+                                     "unsuppress" in SPECS[g["destination"]]["channels"][g["channel"]]) for name, g in DELIVERIES.items()}
+        self.sends = dict(zip(DELIVERIES, DELIVERIES, strict=True))  # {vendor: today's name of its delivery}
+        self.people = [self.newcomer(i) for i in range(PEOPLE)]
+        self.written_for = defaultdict(set)  # {(vendor, key): whoever it was written for}
+        self.day, self.runs, self.wrong, self.counts = 0, [], [], Counter()
+        self.former_emails, self.erased = [], set()
+
+    # ---- the shop ----
+
+    def newcomer(self, i):
+        rng = self.rng
+        phone = f"+1415555{rng.randrange(PEOPLE * 3):04}" if rng.random() < 0.7 else None
+        said = rng.choice(["yes"] * 7 + ["no", None])
+        return Human(f"p{i:04}", f"person{i}.{rng.randrange(1000)}@example.com" if rng.random() < 0.95 else None, phone, said,
+                     lists={a for a in AUDIENCES if rng.random() < 0.5})
+
+    def change(self, now):
+        rng, one = self.rng, self.rng.choice(self.people)
+        if one.said == "erased":
+            return
+        what = rng.choice(["joins", "leaves", "joins", "leaves", "email", "phone", "no", "yes", "yes", "silence", "complaint", "erased", "shares"])
+        if what == "joins":
+            one.lists.add(rng.choice(AUDIENCES))
+        elif what == "leaves":
+            one.lists.discard(rng.choice(AUDIENCES))
+        elif what == "email":
+            self.former_emails += [one.email] if one.email and one.said in ("yes", None) else []  # whoever said no takes it along
+            one.email = rng.choice([*self.former_emails[-3:], f"new{rng.randrange(10**6)}@example.com"])
+        elif what == "phone":
+            one.phone = f"+1415555{rng.randrange(PEOPLE * 3):04}"
+        elif what == "shares":
+            other = rng.choice(self.people)
+            one.phone = other.phone or one.phone
+        elif what in ("no", "silence") and one.said in ("yes", "no", None):
+            one.said, one.said_at = {"no": "no", "silence": None if one.said == "yes" else one.said}[what], now
+        elif what == "yes" and one.said in ("no", None):
+            one.said, one.said_at = "yes", now
+        elif what == "complaint" and rng.random() < 0.3:
+            one.said, one.said_at = "complaint", now
+        elif what == "erased" and rng.random() < 0.3:
+            self.gone.append((one.email, one.phone))
+            self.erased |= {one.email, one.key}
+            one.said, one.email, one.phone, one.lists = "erased", None, None, set()
+
+    gone = ()
+
+    def publish(self, now):
+        people, listed = [], {}
+        for one in self.people:
+            reason = {"yes": None, "no": "no_consent", None: "no_consent"}.get(one.said, one.said)
+            people.append(person(one.key, one.email, one.phone, audiences=tuple(sorted(one.lists)), stage="erased" if one.said == "erased" else "at_risk",
+                                 blocked=dict.fromkeys(CHANNELS, reason) if reason else None, consented_at=one.said_at.replace(tzinfo=None)))
+            if one.said in ("no", "complaint"):
+                for kind, address in (("email", one.email), ("phone", one.phone)):
+                    if address:
+                        why = "opted_out" if one.said == "no" else one.said
+                        listed[kind, address] = max(listed.get((kind, address), ("", None)), ({"complaint": "2", "opted_out": "1"}[why], why))
+        rows = [suppression(channel, kind, address, why) for (kind, address), (_, why) in listed.items() for channel in ("email", "ads")]
+        rows += [suppression(channel, kind, None, "erased", sha256(address)) for pair in self.gone
+                 for kind, address in zip(("email", "phone"), pair, strict=True) if address for channel in ("email", "ads")]
+        rows = list({(r[0], r[1], r[3]): r for r in rows}.values())
+        self.shop.publish(people, rows, as_of=(now - timedelta(days=1)).date())
+        with duckdb.connect(str(self.shop.source)) as con:
+            quiet = [one.key for one in self.people if one.said is None]
+            con.execute("update marts.customer_channels set consent_status = null, consented_at = null where person_id in (select unnest(?::varchar[]))", [quiet])
+
+    # ---- the oracle ----
+
+    def keys(self, vendor, one):
+        """The keys under which one person is written at a vendor."""
+        given = self.deliveries[self.sends[vendor]]
+        if given["channel"] == "ads":
+            return [key for key in [("email", sha256(one.email)) if one.email else None,
+                                    ("phone", sha256(one.phone[1:])) if one.phone else None] if key]
+        if given.get("identify_by"):
+            return [("person_id", one.key)] if one.email else []
+        header = {"csv": "email", "klaviyo": "Email", "salesforce_marketing_cloud": "Email Address"}[given["destination"]]
+        return [(header, one.email)] if one.email else []
+
+    def addresses(self, vendor, one):
+        return {one.email, one.phone} - {None} if self.deliveries[self.sends[vendor]]["channel"] == "ads" else {one.email} - {None}
+
+    def judge_people(self, vendor):
+        """(people who may be written, keys that are bad by whom they were ever written for)."""
+        said = {one.key: one.said for one in self.people}
+        noes = {one.key for one in self.people if one.said in ("no", "complaint", "erased")}
+        listed = {a for one in self.people if one.key in noes for a in ({one.email, one.phone} - {None})} | {a for pair in self.gone for a in pair if a}
+        blocked = {a for one in self.people if one.said != "yes" for a in self.addresses(vendor, one)}
+        bad = {key for (v, key), owners in self.written_for.items() if v == vendor and owners & noes}
+        able = [one for one in self.people if said[one.key] == "yes" and self.addresses(vendor, one) and not self.addresses(vendor, one) & blocked
+                and not {one.email, one.phone} & listed and not set(self.keys(vendor, one)) & bad]
+        return able, bad
+
+    def wanted(self, vendor, audience):
+        if audience not in self.deliveries[self.sends[vendor]]["audiences"]:
+            return {}
+        able, _ = self.judge_people(vendor)
+        first = {}
+        for one in able:  # one row to an identifier that tells rows apart
+            if audience in one.lists:
+                first.setdefault(self.keys(vendor, one)[0], one)
+        owners = defaultdict(set)
+        for one in first.values():
+            for key in self.keys(vendor, one):
+                owners[key].add(one.key)
+        return owners
+
+    # ---- a day ----
+
+    def live(self, days):
+        self.gone = []
+        for self.day in range(days):
+            now = START + timedelta(days=self.day)
+            for _ in range(CHANGES):
+                self.change(now - timedelta(hours=3))
+            self.turn(now, days)
+            self.publish(now)
+            self.export(now)
+            self.late()
+            self.judge_ledger(f"day {self.day}")
+        return self.wrong
+
+    def turn(self, now, days):
+        """What the scenario does to the deliveries today; a whole life has it twice."""
+        half = self.day in (days // 3, 2 * days // 3)
+        self.deliveries["turns"]["mode"] = self.rng.choice(["full", "delta"])
+        if self.scenario == "mapping" and half:
+            given = self.deliveries["changes"]
+            given.pop("identify_by") if "identify_by" in given else given.update(identify_by="person_id")
+        if self.scenario == "dropped" and half:
+            for given in self.deliveries.values():
+                given["audiences"] = list(AUDIENCES[:1]) if len(given["audiences"]) > 1 else list(AUDIENCES)
+        if self.scenario == "renamed" and self.day == days // 3:
+            for vendor in ("changes", "ads"):
+                self.deliveries[f"{vendor}_new"] = self.deliveries.pop(vendor)
+                self.sends[vendor] = f"{vendor}_new"
+        if self.scenario == "renamed" and self.day == 2 * days // 3:
+            self.deliveries["changes_newer"] = {**self.deliveries.pop("changes_new"), "renamed_from": "changes_new"}
+            self.sends["changes"] = "changes_newer"
+        if self.scenario == "state_lost" and self.day == days // 2:
+            # whatever was acknowledged is forgotten for good; a vendor that only adds keeps it (LEDGER: a limit)
+            shutil.rmtree(self.shop.folder / "state")
+            self.forgotten = {v.name: {a: set(keys) for a, keys in v.held.items()} for v in self.vendors.values()}
+
+    forgotten = None
+
+    def export(self, now):
+        guards = {**OPEN, "removed": 0.3} if self.scenario == "silence" else OPEN
+        self.shop.configure(self.deliveries, guards={**guards, "source_age_hours": "off"}, expires_after_days=5)
+        quiet = []
+        if self.scenario == "silence" and self.day % 4 == 3:  # a truncated file of consents: half the yeses are missing
+            quiet = [one for one in self.people if one.said == "yes"][::2]
+            for one in quiet:
+                one.said = None
+            self.publish(now)
+        result = self.shop.json(now=now.isoformat())
+        for one in quiet:
+            one.said = "yes"
+        if result["exit_code"] not in ((0, 4, 5) if self.scenario == "silence" else (0, 5)):
+            raise SystemExit(f"exit code {result['exit_code']}: {result.get('message')}{result.get('guards')}")
+        self.counts[result["status"]] += 1
+        for vendor in self.vendors:
+            for audience in AUDIENCES:
+                for key, owners in self.wanted(vendor, audience).items() if result["status"] != "blocked" else ():
+                    self.written_for[vendor, key] |= owners
+        if result["folder"] and result["status"] in ("published", "blocked"):
+            self.runs.append({"run": result["run"], "day": self.day, "blocked": result["status"] == "blocked"})
+        for name, vendor in self.vendors.items():
+            if self.rng.random() < 0.5 and (not quiet or result["status"] == "blocked"):
+                self.import_newest(name, vendor, str(result["run"]))
+                self.judge_vendor(vendor, result["status"] == "blocked")
+
+    def import_newest(self, name, vendor, run):
+        """On some days the newest run is imported whole at once, and what is there is judged."""
+        for place in self.places(name):
+            folder = self.shop.folder / "exports" / run / place
+            if folder.is_dir():
+                vendor.apply(vendor.read(folder, SPECS[self.deliveries[self.sends[name]]["destination"]]))
+                self.judge_ledger(f"day {self.day}, {name} imported", [name])
+                if self.scenario != "never_acked" and self.rng.random() < 0.7:
+                    self.ack(run, place)
+
+    def places(self, vendor):
+        """Under which names of deliveries files for a vendor may lie, those to be imported first at the front."""
+        return [vendor, f"{vendor}_new", f"{vendor}_newer"]
+
+    def late(self):
+        """Some older run is imported late, again, or in part, and perhaps acknowledged."""
+        for _ in range(3):
+            name = self.rng.choice(list(self.vendors))
+            vendor = self.vendors[name]
+            if not self.runs:
+                return
+            run = self.rng.choice(self.runs[-5:])
+            for place in self.places(name):
+                folder = self.shop.folder / "exports" / run["run"] / place
+                if not folder.is_dir():
+                    continue
+                files, how = vendor.read(folder, SPECS[self.deliveries[self.sends[name]]["destination"]]), self.rng.random()
+                if how < 0.3:
+                    vendor.apply({key: rows for key, rows in files.items() if self.rng.random() < 0.5})
+                elif how < 0.6 or self.scenario != "refused":
+                    vendor.apply(files)
+                    if how < 0.8 and self.scenario != "never_acked":
+                        self.judge_ledger(f"day {self.day}, {name} imported {run['run']}", [name])
+                        self.ack(run["run"], place)
+                else:
+                    values = sorted({value for rows in files.values() for row in rows for _, value in row})
+                    refused = set(self.rng.sample(values, len(values) // 10))
+                    vendor.apply(files, lambda row, refused=refused: not {value for _, value in row} & refused)
+                    if refused:
+                        (self.shop.folder / "refused.txt").write_text("\n".join(sorted(refused)) + "\n")
+                        self.ack(run["run"], place, "--refused", "refused.txt")
+                self.judge_ledger(f"day {self.day}, {name} imported {run['run']} {'in part' if how < 0.3 else ''}", [name])
+
+    def ack(self, run, place, *words):
+        done = self.shop("ack", run, "--destination", place, *words)
+        if done.returncode:
+            raise SystemExit(f"ack ended with {done.returncode}: {done.stderr}")
+        self.counts["acks"] += 1
+        self.judge_ledger(f"day {self.day}, {place} acknowledged", [place.split("_")[0]])
+
+    # ---- judging ----
+
+    def ledger(self, name, audience):
+        """({keys that may be there}, {keys that surely are}) of a delivery, as the program knows them."""
+        ledger = Ledger(self.shop.folder / "state")
+        with duckdb.connect() as con:
+            con.execute("create table no_keys (k blob, rank utinyint); create table no_people (person_id varchar, rank utinyint)")
+            shape = {"id": "none", "headers": ["none"]}
+            ledger.compare(con, name, audience, shape, "select 0 as id, null::uuid as digest, null::blob as i0 where false")
+            rows = con.execute("select header, value, may_be, surely from held").fetchall()
+        keys = [((h, value.hex() if name.startswith("ads") else value.decode()), may, sure) for h, value, may, sure in rows]
+        return {key for key, may, _ in keys if may}, {key for key, _, sure in keys if sure}
+
+    def judge_ledger(self, when, names=tuple(DELIVERIES)):
+        """held ⊆ may be there; surely there ⊆ held, of suppressions too."""
+        for name in names:
+            vendor = self.vendors[name]
+            for audience in (*AUDIENCES, "") if DELIVERIES[name]["channel"] != "ads" else AUDIENCES:
+                held, may, sure = vendor.held[audience] if audience else set(vendor.suppressed), set(), set()
+                for place in self.places(name) if self.scenario == "renamed" else [name]:
+                    found = self.ledger(place, audience)
+                    may, sure = may | found[0], sure | found[1]
+                lost = self.forgotten[name].get(audience, set()) if self.forgotten else set()
+                if not audience:  # R15: an erased address that was told is forgotten
+                    lost = held if self.forgotten else {key for key in held if key[1] in self.erased}
+                self.note(when, name, audience, "held, but the ledger does not know", held - may - lost)
+                if vendor.imports != "replaces" or not audience:
+                    self.note(when, name, audience, "surely there by the ledger, but not held", sure - held)
+
+    def judge_vendor(self, vendor, blocked):
+        """Right after the newest run was imported whole."""
+        when, name = f"day {self.day}, newest imported", vendor.name
+        able, bad = self.judge_people(name)
+        may = {key for one in able for key in self.keys(name, one)}
+        noes = {key for one in self.people if one.said in ("no", "complaint") for key in self.keys(name, one)} | bad
+        for audience in AUDIENCES:
+            wanted, targets = set(self.wanted(name, audience)), vendor.targets(audience)
+            lost = self.forgotten[name].get(audience, set()) if self.forgotten else set()
+            told = noes if vendor.imports != "replaces" or not blocked else set()
+            self.note(when, name, audience, "targetable, but said no", targets & told - lost)
+            if blocked:
+                continue
+            self.note(when, name, audience, "targetable, but may not be contacted", targets - may - lost - (vendor.held[audience] - wanted if vendor.imports == "adds" else set()))
+            missing, said_at = wanted - targets, {key: one.said_at for one in self.people for key in self.keys(name, one)}
+            # R10: where a vendor has a way, for a yes after the no was told; after state loss nobody knows whose word it was
+            stays = {key for key in missing & vendor.suppressed.keys() if not vendor.lifts or self.forgotten or said_at[key] <= vendor.suppressed[key]}
+            self.counts["not lifted"] += len(stays)
+            missing -= stays
+            self.note(when, name, audience, "wanted, but not targetable", missing)
+            self.note(when, name, audience, "held, but not wanted", vendor.held[audience] - wanted - lost)
+
+    def note(self, when, name, audience, what, keys):
+        self.counts["judged"] += 1
+        if keys:
+            self.wrong.append(f"{when}, {name}/{audience or 'suppressions'}: {what}: {len(keys)} {sorted(keys)[:2]}")
+
+
+def main(scenario, seed, days):
+    with tempfile.TemporaryDirectory() as folder:
+        life = Life(Path(folder), scenario, seed)
+        wrong = life.live(int(days))
+    print("\n".join(wrong[:20]))
+    print(dict(life.counts), file=sys.stderr)
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,465 @@
+"""What each destination is told after what it was told before: removals, noes, acks, lost and former state."""
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from datetime import date, datetime, timedelta
+
+import duckdb
+import pytest
+
+from audience_export.ledger import Ledger
+from published import CHANNELS, person, sha256, suppression
+from shop import RUN, SPECS
+
+DAYS = [f"2026-11-22T{6 + n:02}:00:00" for n in range(8)]  # hours, for the marts must not be old
+RUNS = [f"20261122T{6 + n:02}0000Z" for n in range(8)]
+CSV = {"destination": "csv", "channel": "email", "audiences": ["at_risk"], "mode": "delta"}
+
+
+def crowd(count, **more):
+    return [person(f"p{i:03}", f"person{i}@example.com", f"+1415555{i:04}", **more) for i in range(count)]
+
+
+def cells(shop, path, run):
+    """The first cells of the rows of a file; [] where there is none."""
+    found = shop.folder / "exports" / run / path
+    return [row[0] or row[1] for row in list(csv.reader(found.read_text("utf-8").splitlines()))[1:]] if found.exists() else []
+
+
+def day(shop, number, people=None, listed=(), code=0, **more):
+    if people is not None:
+        shop.publish(people, list(listed))
+    return shop(code=code, now=DAYS[number], **more)
+
+
+def without(people, *numbers):
+    return [one for i, one in enumerate(people) if i not in numbers]
+
+
+# ---- between runs ----
+
+def test_who_was_published_but_never_acknowledged_is_removed(shop):
+    """Imported and not acknowledged: x came with the second run and left before the third."""
+    shop.configure({"csv": CSV})
+    day(shop, 0, crowd(3))
+    shop("ack", RUNS[0], code=0)
+    day(shop, 1, crowd(4))
+    done = day(shop, 2, crowd(3))
+    assert cells(shop, "csv/at_risk.removed.csv", RUNS[2]) == ["person3@example.com"]
+    assert f"{RUNS[1]}: published, but not acknowledged (csv)" in done.stdout
+
+
+@pytest.mark.parametrize("mode", ["full", "delta"])
+def test_removals_are_told_in_every_mode(shop, mode):
+    shop.configure({"csv": {**CSV, "mode": mode}})
+    day(shop, 0, crowd(3))
+    shop("ack", RUNS[0], code=0)
+    day(shop, 1, crowd(2))
+    assert cells(shop, "csv/at_risk.removed.csv", RUNS[1]) == ["person2@example.com"]
+    assert len(cells(shop, "csv/at_risk.csv", RUNS[1])) == (2 if mode == "full" else 0)
+
+
+def test_a_command_that_fails_after_uploading(shop):
+    shop.configure({"csv": {**CSV, "command": ["false"]}})
+    day(shop, 0, crowd(3), code=1)
+    day(shop, 1, crowd(2), code=1)
+    assert cells(shop, "csv/at_risk.removed.csv", RUNS[1]) == ["person2@example.com"]
+
+
+def test_a_dropped_audience_gets_its_last_removals_and_hears_of_erasures(shop):
+    shop.configure({"csv": {**CSV, "audiences": ["at_risk", "champions"]}})
+    people = [person("a", "a@example.com"), person("b", "b@example.com", audiences=("champions",)), person("c", "c@example.com", audiences=("champions",))]
+    day(shop, 0, people)
+    shop("ack", RUNS[0], code=0)
+    shop.configure({"csv": CSV})
+    done = day(shop, 1)
+    assert cells(shop, "csv/champions.removed.csv", RUNS[1]) == ["b@example.com", "c@example.com"]
+    assert "no longer delivered" in done.stdout
+    day(shop, 2)
+    assert cells(shop, "csv/champions.removed.csv", RUNS[2]) == ["b@example.com", "c@example.com"], "until it is acknowledged"
+    shop("ack", RUNS[2], code=0)
+    day(shop, 3, [people[0], people[1], person("c", None, stage="erased", audiences=(), blocked=dict.fromkeys(CHANNELS, "erased"))],
+        [suppression("email", "email", None, "erased", sha256("c@example.com"))])
+    assert cells(shop, "csv/suppress.csv", RUNS[3]) == ["c@example.com"]
+
+
+def test_a_dropped_delivery_gets_its_last_removals(shop):
+    shop.configure({"csv": CSV, "ads": {**CSV, "destination": "meta", "channel": "ads"}})
+    day(shop, 0, crowd(2))
+    shop("ack", RUNS[0], code=0)
+    shop.configure({"csv": CSV})
+    day(shop, 1)
+    assert sorted(cells(shop, "ads/at_risk.removed.csv", RUNS[1])) == sorted(
+        sha256(text) for text in ("person0@example.com", "person1@example.com", "14155550000", "14155550001"))
+    shop("ack", RUNS[1], code=0)
+    assert "nothing changed" in day(shop, 2).stdout
+    assert not (shop.folder / "exports" / RUNS[2]).exists()
+
+
+def test_deliveries_of_another_file_are_not_dropped(shop):
+    shop.configure({"csv": CSV, "other": CSV})
+    day(shop, 0, crowd(2))
+    shop("ack", RUNS[0], code=0)
+    text = (shop.folder / "destinations.yml").read_text()
+    shop.configure({"csv": CSV})
+    (shop.folder / "mine.yml").write_text((shop.folder / "destinations.yml").read_text())
+    (shop.folder / "destinations.yml").write_text(text)
+    assert "nothing changed" in shop("--config", "mine.yml", code=0, now=DAYS[1]).stdout
+    assert not (shop.folder / "exports" / RUNS[1]).exists()
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_renamed_delivery(shop, said):
+    """With renamed_from its ledger moves; without, who left is removed under the old name, and nobody else is."""
+    shop.configure({"old": CSV})
+    day(shop, 0, crowd(3))
+    shop("ack", RUNS[0], code=0)
+    shop.configure({"new": {**CSV, **({"renamed_from": "old"} if said else {})}})
+    day(shop, 1, crowd(2))
+    assert cells(shop, f"{'new' if said else 'old'}/at_risk.removed.csv", RUNS[1]) == ["person2@example.com"]
+    assert cells(shop, "new/at_risk.added.csv", RUNS[1]) == ([] if said else ["person0@example.com", "person1@example.com"])
+    shop("ack", RUNS[1], code=0)
+    assert "nothing changed" in day(shop, 2).stdout
+
+
+def test_another_identifier_removes_by_the_old_one(shop):
+    """R11: one file per shape."""
+    shop.configure({"csv": CSV})
+    day(shop, 0, crowd(2))
+    shop("ack", RUNS[0], code=0)
+    shop.configure({"csv": {**CSV, "identify_by": "person_id"}})
+    day(shop, 1)
+    assert cells(shop, "csv/at_risk.added.csv", RUNS[1]) == ["p000", "p001"]
+    (old,) = (shop.folder / "exports" / RUNS[1] / "csv").glob("at_risk.removed.*.csv")
+    assert old.read_text() == "email\nperson0@example.com\nperson1@example.com\n"
+
+
+def test_a_list_that_only_adds_says_who_is_in_it(shop):
+    shop.configure({"klaviyo": {"channel": "email", "audiences": ["at_risk"]}})
+    day(shop, 0, crowd(2))
+    assert (shop.folder / "exports" / RUNS[0] / "klaviyo/at_risk.added.csv").read_text().splitlines()[0].endswith(",In At Risk")
+    shop("ack", RUNS[0], code=0)
+    day(shop, 1, crowd(1))
+    assert (shop.folder / "exports" / RUNS[1] / "klaviyo/at_risk.removed.csv").read_text() == "Email,In At Risk\nperson1@example.com,false\n"
+
+
+# ---- who said no ----
+
+HEARS = {  # {delivery: (given, what it was given of p000 by that it has to be told)}
+    "email": ({"destination": "klaviyo", "channel": "email"}, ["p.0@gmail.com"]),
+    "sms": ({"destination": "klaviyo", "channel": "sms"}, ["+14155550000"]),
+    "digits": ({"destination": "salesforce_marketing_cloud", "channel": "sms"}, ["14155550000"]),
+    "push": ({"destination": "braze", "channel": "push"}, ["u0"]),
+    "own": ({"destination": "iterable", "channel": "email", "identify_by": "primary_customer_id"}, ["c-p000"]),
+    "salted": ({"destination": "hashed_csv", "channel": "email", "salt_env": "TEST_SALT"}, [sha256("pepperp.0@gmail.com")]),
+    "meta": ({"destination": "meta", "channel": "ads", "mode": "delta"}, [sha256("p.0@gmail.com"), sha256("14155550000")]),
+    "google": ({"destination": "google", "channel": "ads", "mode": "delta", "attest": ["ad_user_data", "ad_personalization"]},
+               [sha256("p0@gmail.com"), sha256("+14155550000")]),
+}
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_an_erasure_by_email_is_told_wherever_the_person_was_delivered(shop, left):
+    """By each identifier, in the next run; whether or not the marts still have a row of the person."""
+    env = {"TEST_SALT": "pepper"}
+    shop.configure({name: {**given, "audiences": ["at_risk"]} for name, (given, _) in HEARS.items()})
+    people = crowd(3)
+    for i, one in enumerate(people):
+        one["row"].update(app_user_id=f"u{i}", email=f"p.{i}@gmail.com")
+    day(shop, 0, people, env=env)
+    shop("ack", RUNS[0], code=0, env=env)
+    gone = [] if left else [person("p000", None, stage="erased", audiences=(), blocked=dict.fromkeys(CHANNELS, "erased"))]
+    listed = [suppression(channel, kind, None, "erased", sha256(address)) for channel in CHANNELS
+              for kind, address in (("email", "p.0@gmail.com"), ("phone", "+14155550000"), ("user_id", "u0"))]
+    day(shop, 1, [*gone, *people[1:]], listed, env=env)
+    for name, (given, values) in HEARS.items():
+        told = [cell for path in (shop.folder / "exports" / RUNS[1] / name).iterdir() if path.name.startswith(("suppress", "at_risk.removed"))
+                for cell in cells(shop, f"{name}/{path.name}", RUNS[1]) if given["channel"] == "ads" or path.name.startswith("suppress")]
+        assert set(values) <= set(told), name
+        assert not {cell for cell in told if cell.startswith(("p.1", "+14155550001", "u1", "c-p001"))}
+
+
+def test_erased_identifiers_are_forgotten_once_they_are_told(shop):
+    """R15: a keyed hash stays."""
+    shop.configure({"csv": CSV})
+    day(shop, 0, crowd(3))
+    shop("ack", RUNS[0], code=0)
+    gone = person("p000", None, stage="erased", audiences=(), blocked=dict.fromkeys(CHANNELS, "erased"))
+    day(shop, 1, [gone, *crowd(3)[1:]], [suppression("email", "email", None, "erased", sha256("person0@example.com"))])
+    shop("ack", RUNS[1], code=0)
+    day(shop, 2, [gone, *crowd(4)[1:]])
+    found = []
+    for path in (shop.folder / "state/deliveries/ledger").glob("*.parquet"):
+        found += [str(row) for row in duckdb.execute(f"from '{path}'").fetchall()]
+    assert found and not any("person0@" in row for row in found) and any("person1@" in row for row in found)
+    shop("ack", RUNS[2], code=0)
+    assert cells(shop, "csv/suppress.csv", RUNS[2]) == []
+    day(shop, 3, [gone, *crowd(4)[1:]])
+    assert not (shop.folder / "exports" / RUNS[3]).exists()
+
+
+def test_told_by_hand(shop):
+    shop.configure({"csv": CSV})
+    day(shop, 0, crowd(3))
+    gone = person("p000", None, stage="erased", audiences=(), blocked=dict.fromkeys(CHANNELS, "erased"))
+    shop("ack", "--told", "person0@example.com", code=0)
+    day(shop, 1, [gone, *crowd(3)[1:]])
+    assert cells(shop, "csv/suppress.csv", RUNS[1]) == []
+    assert "--told" in shop("ack", "--told", "nobody@example.com", code=2).stderr
+    shop("ack", code=2)
+
+
+@pytest.mark.parametrize("mode", ["full", "delta"])
+def test_an_old_address_hears_of_the_no_under_the_new_one(shop, mode):
+    shop.configure({"klaviyo": {"channel": "sms", "audiences": ["at_risk"], "mode": mode}})
+    day(shop, 0, [person("a", None, "+14155550101"), person("b", None, "+14155550102")])
+    shop("ack", RUNS[0], code=0)
+    day(shop, 1, [person("a", None, "+14155550199", blocked={"sms": "unsubscribed"}), person("b", None, "+14155550102")],
+        [suppression("sms", "phone", "+14155550199")])
+    assert cells(shop, "klaviyo/suppress.csv", RUNS[1]) == ["+14155550101", "+14155550199"]
+
+
+def test_who_said_nothing_is_removed_and_never_suppressed(shop):
+    shop.configure({"csv": CSV})
+    people = crowd(3)
+    day(shop, 0, people)
+    shop("ack", RUNS[0], code=0)
+    shop.publish([person("p000", "person0@example.com", consent=()), *people[1:]], [])
+    with duckdb.connect(str(shop.source)) as con:
+        con.execute("update marts.customer_channels set consent_status = null where person_id = 'p000'")
+    shop(code=0, now=DAYS[1])
+    assert cells(shop, "csv/at_risk.removed.csv", RUNS[1]) == ["person0@example.com"]
+    assert cells(shop, "csv/suppress.csv", RUNS[1]) == []
+
+
+def test_an_explicit_no_is_told_until_its_first_ack(shop):
+    shop.configure({"csv": CSV})
+    listed = [suppression("email", "email", "stranger@example.com")]
+    for number in range(2):
+        day(shop, number, crowd(2), listed)
+        assert cells(shop, "csv/suppress.csv", RUNS[number]) == ["stranger@example.com"]
+    shop("ack", RUNS[1], code=0)
+    day(shop, 2, crowd(3), listed)
+    assert cells(shop, "csv/suppress.csv", RUNS[2]) == []
+    shutil.rmtree(shop.folder / "state")
+    day(shop, 3, crowd(3), listed)
+    assert cells(shop, "csv/suppress.csv", RUNS[3]) == ["stranger@example.com"], "after state loss again"
+
+
+def test_noes_are_shared_by_the_deliveries_of_an_account(shop):
+    listed = [suppression("email", "email", "stranger@example.com")]
+    shop.configure({"a": {**CSV, "account": "one"}, "b": {**CSV, "audiences": ["champions"], "account": "one"}})
+    day(shop, 0, crowd(2, audiences=("at_risk", "champions")), listed)
+    shop("ack", RUNS[0], "--destination", "a", code=0)
+    day(shop, 1)
+    assert cells(shop, "b/suppress.csv", RUNS[1]) == []
+    shop.configure({"a": {**CSV, "account": "one"}, "b": {**CSV, "account": "one"}})
+    assert "two of them write 'at_risk'" in shop(code=2, now=DAYS[2]).stderr
+
+
+def test_a_shared_key_is_bad_when_anybody_it_was_written_for_said_no(shop):
+    """R9: one step only; the other's other addresses are not."""
+    shop.configure({"meta": {"channel": "ads", "audiences": ["at_risk"], "mode": "delta"}})
+    day(shop, 0, [person("a", "a@example.com", "+14155550101"), person("b", "b@example.com", "+14155550102")])
+    shop("ack", RUNS[0], code=0)
+    day(shop, 1, [person("a", "a@example.com", "+14155550109", consent=()), person("b", "b@example.com", "+14155550101"), person("c", "c@example.com")])
+    removed = set(cells(shop, "meta/at_risk.removed.csv", RUNS[1]))
+    assert {sha256("a@example.com"), sha256("14155550101")} <= removed
+    assert cells(shop, "meta/at_risk.added.csv", RUNS[1]) == [sha256("c@example.com")]
+
+
+@pytest.mark.parametrize(("destination", "lifts"), [("csv", True), ("klaviyo", False)])
+@pytest.mark.parametrize(("reason", "again", "may"), [
+    ("opted_out", datetime(2026, 11, 22, 6, 30), True), ("complaint", datetime(2026, 11, 22, 6, 30), False), ("opted_out", datetime(2026, 11, 21), False)])
+def test_a_yes_after_our_no_is_lifted_where_it_can_be(shop, destination, lifts, reason, again, may):  # noqa: PLR0917
+    """R10: only for a yes dated after the suppression was published, never after a complaint; else it is counted."""
+    shop.configure({"vendor": {**CSV, "destination": destination}})
+    day(shop, 0, [person("a", "a@example.com", consent=()), person("b", "b@example.com")], [suppression("email", "email", "a@example.com", reason)])
+    shop("ack", RUNS[0], code=0)
+    shop.publish([person("a", "a@example.com", consented_at=again), person("b", "b@example.com")], [])
+    result = shop.json(code=0, now=DAYS[1])
+    assert cells(shop, "vendor/unsuppress.csv", RUNS[1]) == ["a@example.com"] * (lifts and may)
+    assert result["manifest"]["deliveries"]["vendor"].get("cannot_be_lifted", 0) == int(may and not lifts)
+
+
+# ---- guards ----
+
+def test_one_who_opts_in_again_blocks_nothing(shop):
+    shop.configure({"csv": CSV}, guards={})
+    listed = [suppression("email", "email", f"x{i}@example.com", "opted_out") for i in range(3)]
+    day(shop, 0, crowd(30), listed)
+    shop("ack", RUNS[0], code=0)
+    shop.publish(crowd(31), listed[1:])
+    shop(code=0, now=DAYS[1])
+
+
+@pytest.mark.parametrize("mode", ["full", "delta"])
+def test_noes_and_their_removals_do_not_wait_for_a_guard(shop, mode):
+    shop.configure({"csv": {**CSV, "mode": mode}}, guards={})
+    people = crowd(100)
+    day(shop, 0, people)
+    shop("ack", RUNS[0], code=0)
+    gone = person("p001", None, stage="erased", audiences=(), blocked=dict.fromkeys(CHANNELS, "erased"))
+    shop.publish([person("p000", "person0@example.com", consent=()), gone, *people[40:]],
+                 [suppression("email", "email", "person0@example.com", "opted_out"), suppression("email", "email", None, "erased", sha256("person1@example.com"))])
+    done = shop.json(code=4, now=DAYS[0].replace("06:", "09:"))
+    assert done["guards"]
+    run = "20261122T090000Z"
+    noes = ["person0@example.com", "person1@example.com"]
+    assert cells(shop, "csv/suppress.csv", run) == noes == cells(shop, "csv/at_risk.removed.csv", run)
+    assert {path.name for path in (shop.folder / "exports" / run / "csv").iterdir()} == {"suppress.csv", "at_risk.removed.csv"}
+    shop("ack", run, code=0)
+    assert shop.json(code=4, now=DAYS[0].replace("06:", "10:"))["folder"] is None, "there is nothing more to tell"
+
+
+@pytest.mark.parametrize(("hours", "code"), [(50, 0), (250, 4)])
+def test_an_export_that_stands_still_blocks(shop, hours, code):
+    """By when it was loaded: an ESP's export may be silent for weeks, but it must not be the same file."""
+    shop.configure({"csv": CSV}, guards={})
+    shop.publish(crowd(3), [])
+    with duckdb.connect(str(shop.source)) as con:
+        con.execute(f"""create table marts.source_tables as select 'esp' as source, unnest(['suppressions', 'campaigns']) as table_name, 9 as staged_rows,
+            0 as days_behind, unnest([timestamp '{DAYS[0]}' - interval {hours} hours, timestamp '2020-01-01']) as loaded_at,
+            unnest([true, false]) as says_no""")
+    done = shop(code=code, now=DAYS[0])
+    assert ("the suppressions of 'esp' were last loaded 250 hours ago" in done.stderr) == (code == 4)
+
+
+# ---- acks ----
+
+def test_refused_rows_are_not_held(shop):
+    shop.configure({"meta": {"channel": "ads", "audiences": ["at_risk"], "mode": "delta"}})
+    day(shop, 0, crowd(3))
+    (shop.folder / "bad.txt").write_text(f"{sha256('person1@example.com')}\n")
+    (shop.folder / "unknown.txt").write_text("who@example.com\n")
+    assert "1 of 1 lines name nobody" in shop("ack", RUN, "--destination", "meta", "--refused", "unknown.txt", code=2).stderr
+    assert "but for 1 rows" in shop("ack", RUN, "--destination", "meta", "--refused", "bad.txt", code=0).stdout
+    day(shop, 1)
+    assert cells(shop, "meta/at_risk.added.csv", RUNS[1]) == [sha256("person1@example.com")]
+    assert shop("ack", RUNS[1], "--refused", "bad.txt", code=2).stderr.count("\n") == 1
+
+
+def test_an_ack_finds_the_state_of_its_run(shop):
+    shop.configure({"csv": CSV})
+    shop.publish(crowd(3), [])
+    words = shop.command()
+    words[words.index("--state") + 1] = "elsewhere"
+    assert shop.inside(words, {}).returncode == 0
+    shop("ack", RUN, code=0)
+    assert not (shop.folder / "state" / "deliveries" / "ledger").exists()
+    ledger = Ledger(shop.folder / "elsewhere")
+    assert ledger.entry(RUN, "csv").acked and not (shop.folder / "exports" / RUN).exists()
+
+
+def test_an_ack_withdraws_the_run_and_older_ones_of_the_delivery(shop):
+    """R4. What is withheld is still to be read."""
+    shop.configure({"csv": {**CSV, "fields": ["first_name"]}, "ads": {**CSV, "destination": "meta", "channel": "ads"}})
+    people = crowd(3)
+    people[0]["row"]["first_name"] = "=1"
+    day(shop, 0, people, code=5)
+    day(shop, 1, code=5)
+    shop("ack", RUNS[1], "--destination", "csv", code=0)
+    for run in RUNS[:2]:
+        folder = shop.folder / "exports" / run
+        assert sorted(path.name for path in folder.iterdir()) == ["ads", "manifest.json", "quarantine.csv"]
+        assert list(json.loads((folder / "manifest.json").read_text())["deliveries"]) == ["ads"]
+    shop("ack", RUNS[1], code=0)
+    assert not list((shop.folder / "exports").iterdir())
+    assert "p000" in (shop.folder / f"state/deliveries/logs/{RUNS[1]}-quarantine.csv").read_text()
+
+
+# ---- state ----
+
+def test_the_ledger_is_private(shop):
+    shop.configure({"csv": CSV})
+    day(shop, 0, crowd(3))
+    paths = list((shop.folder / "state").rglob("*"))
+    assert len([path for path in paths if path.suffix == ".parquet"]) == 1
+    open_ones = [path.name for path in paths if stat.S_IMODE(path.stat().st_mode) != (0o700 if path.is_dir() else 0o600)]
+    assert open_ones == []
+
+
+def test_a_lost_state_is_read_back_from_the_runs_that_lie_there(shop):
+    shop.configure({"csv": CSV, "meta": {"channel": "ads", "audiences": ["at_risk"], "mode": "delta"}})
+    day(shop, 0, crowd(4))
+    shutil.rmtree(shop.folder / "state")
+    done = day(shop, 1, crowd(3))
+    assert f"{RUN}: the state did not know this run" in done.stdout
+    assert cells(shop, "csv/at_risk.removed.csv", RUNS[1]) == ["person3@example.com"]
+    assert sorted(cells(shop, "meta/at_risk.removed.csv", RUNS[1])) == sorted([sha256("person3@example.com"), sha256("14155550003")])
+    assert len(cells(shop, "csv/at_risk.added.csv", RUNS[1])) == 3, "nothing is surely there"
+
+
+def test_snapshots_of_former_versions_are_read_once(shop):
+    shop.configure({"csv": {**CSV, "fields": ["first_name"]}})
+    folder = shop.folder / "state/deliveries/acknowledged/csv" / RUN
+    folder.mkdir(parents=True)
+    duckdb.execute(f"""copy (select md5(json_array(i0, 'Ann')::varchar)::uuid as digest, i0 from (
+        select 'person' || i || '@example.com' as i0 from range(3) t(i))) to '{folder}/at_risk.parquet'""")
+    (folder / "ack.json").write_text(json.dumps({"run": RUN, "delivery": "csv", "created_at": f"{DAYS[0]}+00:00", "suppress": [],
+                                                 "audiences": {"at_risk": {"fingerprint": "x"}}}))
+    done = day(shop, 1, crowd(4)[1:])
+    assert "state of a former version" in done.stdout
+    assert cells(shop, "csv/at_risk.removed.csv", RUNS[1]) == ["person0@example.com"]
+    assert cells(shop, "csv/at_risk.added.csv", RUNS[1]) == ["person3@example.com"] and cells(shop, "csv/at_risk.changed.csv", RUNS[1]) == []
+    assert not (shop.folder / "state/deliveries/acknowledged").exists()
+    assert "former" not in day(shop, 2).stdout
+
+
+def test_operations_are_merged_and_bounded(shop, monkeypatch):
+    """R14: never acknowledged, they are bounded by the keys times a constant, not by the runs."""
+    monkeypatch.setattr("audience_export.ledger.MERGE", 4)
+    shop.configure({"csv": {**CSV, "fields": ["first_name"]}}, expires_after_days=2)
+    counts = []
+    for number in range(24):
+        people = crowd(20)
+        for one in people[number % 3::3]:
+            one["row"]["first_name"] = f"N{number}"
+        shop.publish(people[number % 5:], [], as_of=date(2026, 11, 30) + timedelta(days=number))
+        shop(code=0, now=f"2026-12-{1 + number:02}T06:00:00")
+        counts.append(sum(part["rows"] for part in Ledger(shop.folder / "state").parts))
+    assert max(counts[12:]) <= 20 * 8 and len(Ledger(shop.folder / "state").parts) < 20
+    assert len(list((shop.folder / "state/deliveries/ledger").glob("*.parquet"))) == len(Ledger(shop.folder / "state").parts)
+
+
+@pytest.mark.parametrize("command", ["run", "ack", "command"])
+def test_kill_9_leaves_the_ledger_as_what_happened(shop, command):
+    """Whatever can be imported is published by the ledger; what is acknowledged cannot be imported any more."""
+    times, rng = (17 if os.environ.get("TEST_LONG") else 2), random.Random(command)
+    shop.configure({"csv": {**CSV, **({"command": ["sleep", "0.3"]} if command == "command" else {})}})
+    shop.publish(crowd(2000), [])
+    start = time.perf_counter()
+    shop(code=0, process=True)
+    duration = time.perf_counter() - start
+    for n in range(times):
+        now, run = f"2026-11-22T07:{n:02}:00", f"20261122T07{n:02}00Z"
+        if command == "ack":
+            shop(code=0, now=now)
+        words = shop.command("ack", run) if command == "ack" else shop.command(now=now)
+        child = subprocess.Popen(words, cwd=shop.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(duration * rng.uniform(0.3, 1.1) * (0.5 if command == "ack" else 1))
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        ledger = Ledger(shop.folder / "state")
+        runs = {path.parent.name for path in (shop.folder / "exports").glob("*/manifest.json") if not path.parent.name.startswith(".")}
+        assert runs <= {entry.run for entry in ledger.entries}
+        assert not {entry.run for entry in ledger.entries if entry.acked} & runs
+        for part in ledger.parts:
+            assert (ledger.folder / part["file"]).exists()
+    shop.configure({"csv": CSV})
+    shop.publish(crowd(1999), [])
+    shop(code=0, now="2026-11-22T09:00:00")
+    assert cells(shop, "csv/at_risk.removed.csv", "20261122T090000Z") == ["person1999@example.com"]
+
+
+def test_every_destination_says_what_its_imports_do():
+    assert {name for name, spec in SPECS.items() if spec.get("imports") == "adds"} == {
+        "klaviyo", "mailchimp", "braze", "hubspot", "iterable", "customerio", "brevo", "activecampaign", "sendgrid", "omnisend"}
+    assert {name for name, spec in SPECS.items() if spec.get("imports") == "replaces"} == {"salesforce_marketing_cloud", "linkedin"}

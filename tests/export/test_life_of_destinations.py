@@ -1,0 +1,69 @@
+"""A life of destinations: the program against vendors that import late, twice, in part or never (life.py has the rules).
+
+Twelve days of a few scenarios; with TEST_LONG=1 sixty days, ten lives of each. A spoilt copy of the program, without one of the
+rules of the ledger, must be found out.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from life import SCENARIOS
+from shop import ROOT
+
+LONG = bool(os.environ.get("TEST_LONG"))
+
+
+def live(scenario, seed, days, program=ROOT):
+    """The finished process of one life with the program of a folder."""
+    return subprocess.run(
+        [sys.executable, ROOT / "tests" / "export" / "life.py", scenario, str(seed), str(days)], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": f"{program / 'scripts'}{os.pathsep}{ROOT / 'tests' / 'export'}"})
+
+
+LIVES = [(scenario, seed) for scenario in SCENARIOS for seed in range(10)] if LONG else [("usual", 1), ("refused", 1)]
+
+
+@pytest.mark.parametrize(("scenario", "seed"), LIVES)
+def test_a_life(scenario, seed):
+    done = live(scenario, seed, 60 if LONG else 12)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+SPOILT = {  # rule: (file, what stands there, what is put in its place, scenario that must find out)
+    "R3, R5: never acknowledged is not there": (
+        "ledger", "max(died) filter (where sign = 'plus') >", "coalesce(max(acked) filter (where sign = 'plus'), -2) >", "usual"),
+    "R4: an ack does not end older runs": ("ledger", "if entry.name == name and entry.seq <= found.seq:", "if entry is found:", "usual"),
+    "R5: any acknowledged removal clears": (
+        "ledger", "max(died) filter (where sign = 'plus') >", "max(seq) filter (where sign = 'plus') >", "usual"),
+    "R6: a published removal leaves it surely there": (
+        "ledger", "coalesce(max(died) filter (where sign = 'minus'), -1)", "coalesce(max(acked) filter (where sign = 'minus'), -1)", "usual"),
+    "R7: what may be there is not removed": (
+        "ledger", "as select header, value, shape, rank, is_first from held where may_be", "as select header, value, shape, rank, is_first from held where surely",
+        "never_acked"),
+    "R9: who else had a key does not count": ("run", 'if column.identifier and is_any:', "if False:", "usual"),
+    "R10: nothing is lifted": ("run", "elif count:", "elif False:", "usual"),
+    "R11: other shapes stay": ("run", "for key in [now_shape[\"id\"]] * (always and now_shape[\"id\"] not in shapes) + shapes:",
+                               "for key in [now_shape[\"id\"]]:", "mapping"),
+    "R4: refused rows count as taken": ("state", "query = f\"select distinct", "query = f\"select distinct on (run)", "refused"),
+    "dropped audiences stay": ("run", "if audience not in audiences:", "if False:", "dropped"),
+    "a renamed delivery is forgotten": ("../export_audiences", "if args.destination:\n        return []", "if True:\n        return []", "renamed"),
+    "R13: a lost state is not read back": ("state", "if manifest and manifest[\"run\"] not in known and manifest.get(\"deliveries\"):", "if False:", "state_lost"),
+    "silence is suppressed": ("rows", "when ch.consent_status = 'opted_out' and coalesce(ch.blocked_reason, 'no_consent') <> 'hard_bounce' then 'opted_out' end as said",
+                              "when ch.blocked_reason = 'no_consent' then 'opted_out' end as said", "silence"),
+}
+
+
+@pytest.mark.parametrize("rule", SPOILT if LONG else ["R5: any acknowledged removal clears", "R9: who else had a key does not count"])
+def test_a_program_without_a_rule_is_found_out(tmp_path, rule):
+    name, stands, instead, scenario = SPOILT[rule]
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    shutil.copyfile(ROOT / "destinations.yml", tmp_path / "destinations.yml")
+    path = tmp_path / "scripts" / "audience_export" / f"{name}.py"
+    text = path.read_text(encoding="utf-8")
+    assert text.count(stands) == 1
+    path.write_text(text.replace(stands, instead), encoding="utf-8")
+    assert any(live(scenario, seed, 12, tmp_path).returncode == 1 for seed in range(4))
