@@ -144,6 +144,21 @@ def test_a_csv_file_is_read_however_it_is_written(read, name, content):
     assert got.query("select records, unreadable_lines from raw_import.files") == [(2, 0)]
 
 
+@pytest.mark.parametrize(("name", "content", "loaded_at"), [
+    ("orders.csv", TEXT, "2026-11-20 05:00:00"),
+    ("orders.csv", TEXT.replace("customer_id", "_airbyte_extracted_at,customer_id").replace("\na,", "\n2026-11-21T06:00:00+01:00,a,").replace(
+        "\nb,", "\n2026-11-19T06:00:00Z,b,"), "2026-11-21 05:00:00"),
+], ids=["the time of the file", "what the loader says"])
+def test_when_rows_were_loaded(read, tmp_path, name, content, loaded_at):
+    folder = tmp_path / "timed"
+    folder.mkdir()
+    read({name: content}, folder=folder)
+    for path in folder.rglob("orders.csv"):
+        os.utime(path, (1795150800, 1795150800))
+    got = read({}, folder=folder)
+    assert got.query("select loaded_at::varchar from raw_import.files") == [(loaded_at,)]
+
+
 def test_letters_are_what_they_were(read):
     got = read({"orders.csv": TEXT.replace("Gießen", '"€ 🎉 日本 \u2019\r\nÉ"').replace("Öhringen\n", "“ł”\r\n")})
     assert got.rows("city") == [("€ 🎉 日本 \u2019\nÉ",), ("“ł”",)]  # a copy with one line end was read
