@@ -82,7 +82,7 @@
             "when state.rest < 0 then state when state.rest < " ~ threshold ~ " then {'rest': -1, 'digits': list_append(state.digits, state.rest)} else {'rest': (state.rest - "
             ~ threshold ~ ") // (36 - " ~ threshold ~ "), 'digits': list_append(state.digits, " ~ threshold ~ " + (state.rest - " ~ threshold ~ ") % (36 - " ~ threshold
             ~ "))} end, {'rest': label.passed[n], 'digits': cast([] as bigint[])}).digits)}",
-        "case when len(label.digits) = 0 then label.text else 'xn--' || coalesce(nullif(" ~ replace_matches('label.text', '[^\\x00-\\x7F]', '') ~ ", '') || '-', '') "
+        "case when len(label.digits) = 0 then label.text else 'xn--' || coalesce(nullif(regexp_replace(label.text, '[^\\x00-\\x7F]', '', 'g'), '') || '-', '') "
             "|| array_to_string(list_transform(flatten(label.digits), lambda digit: chr(cast(digit + case when digit < 26 then 97 else 22 end as integer))), '') end",
     ] -%}
     {%- set labels = namespace(sql="string_split(" ~ domain ~ ", '.')") -%}
