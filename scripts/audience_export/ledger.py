@@ -326,8 +326,9 @@ class Ledger:
         self._lives(con, name, audience)
         con.execute(f"""create or replace temp table touched as select distinct value from (
             select value from ({self.keys(name, "rest", "")}) union all select value from minus_ops union all select value from refused_ops)""")
-        con.execute("create or replace temp table touched_base as select * from base where " + " or ".join(
-            f"i{n} in (from touched)" for n in range(self.width(name))))
+        is_any = con.execute("select 1 from touched limit 1").fetchone()
+        con.execute("create or replace temp table touched_base as select * from base where " + (" or ".join(
+            f"i{n} in (from touched)" for n in range(self.width(name))) if is_any else "false"))
         con.execute(f"create or replace temp table today as select id, digest from ({written})")
         con.execute(f"""create or replace temp table clean as select digest from base semi join today using (digest)
             anti join touched_base using (digest) where shape = {literal(shape['id'])}""")

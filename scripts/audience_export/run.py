@@ -180,6 +180,8 @@ class Run:
         record["files"] += made
         if made or delivery.mode != "full":
             changes["removed"] = sum(file["rows"] for file in made)
+        for table in ("today", "clean", "open_rows", "touched", "touched_base", "news", "standing"):  # they are large
+            con.execute(f"drop table if exists {table} cascade")
         reasons = dict(con.execute("select coalesce(reason, ''), count(*) from file_rows group by all").fetchall())
         headers = [column.header for column in delivery.columns]
         con.execute("create or replace temp table withheld as select person_id, withheld from file_rows "
@@ -254,7 +256,8 @@ class Run:
             stored = "not is_stored"
             if delivery.mode == "delta":
                 stored = "(not is_stored or not is_only) and id in (select id from sending)"
-            self.store(audience, "plus", self.additions(delivery, shape, columns, f"rowid in (select id from fresh where {stored})"))
+            is_new = audience not in self.ledger.audiences(delivery.name)
+            self.store(audience, "plus", self.additions(delivery, shape, columns, "true" if is_new else f"rowid in (select id from fresh where {stored})"))
         self.store(audience, "minus", f"select {run} as run, shape, header, value from gone")
         leaving, noes = con.execute("select count(*) filter (where rank = 0 and is_first and shape = ?), count(*) filter (where rank > 0) "
                                     "from gone", [shape["id"]]).fetchone()

@@ -235,6 +235,7 @@ class Life:
         if self.scenario == "state_lost" and self.day == days // 2:
             # whatever was acknowledged is forgotten for good; a vendor that only adds keeps it (LEDGER: a limit)
             shutil.rmtree(self.shop.folder / "state")
+            self.written_for.clear()  # the runs that lie there do not say for whom they were written
             self.forgotten = {v.name: {a: set(keys) for a, keys in v.held.items()} for v in self.vendors.values()}
 
     forgotten = None
