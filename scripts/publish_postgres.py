@@ -43,6 +43,7 @@ AGGREGATES = [
     "rfm_cut_points",
     "rfm_grid",
     "rfm_transitions",
+    "runs",
     "source_tables",
     "stage_framework_counts",
     "stage_funnel",
