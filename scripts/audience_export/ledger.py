@@ -411,12 +411,14 @@ class Ledger:
                     columns = [row[0] for row in con.execute(f"describe from {literal(path)}").fetchall()]
                     ids = [column for column in columns if column == "value" or (column[0] == "i" and column[1:].isdigit())]
                     hit = " or ".join(f"{column} in (select value from {keys})" for column in ids)
+                    if sign == "plus" and "person_id" in columns:  # who else had it still counts (R9)
+                        hit = f"(({hit}) and coalesce(person_id not in (select person_id from marts.customers where stage <> 'erased'), true))"
                     if not con.execute(f"select 1 from {literal(path)} where {hit} limit 1").fetchone():
                         continue
                     query = f"from {literal(path)} where not coalesce({hit}, false)"
                     if sign == "plus":
                         hashes = [f"if({hit}, {self.address_hash(name, n)}, k{n}) as k{n}" for n in range(self.width(name)) if f"k{n}" in columns]
-                        empty = ", ".join([*hashes, *(f"if({i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
+                        empty = ", ".join([*hashes, *(f"if({hit} and {i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
                                            *(f"if({hit}, null, {c}) as {c}" for c in ("digest", "person_id", "beside") if c in columns)])
                         query = f"select * replace ({empty}) from {literal(path)}"
                     made, count = self.prepare(con, query, scratch)
