@@ -405,14 +405,17 @@ class Ledger:
 
     def forget(self, con, name, keys, scratch):
         """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values."""
+        for audience in self.audiences(name):  # what was written for others, too, still counts (R9)
+            self.table(con, name, audience, "plus", view="all_rows")
+            con.execute("create or replace temp table of_others as select * from all_rows where person_id in "
+                        "(select person_id from marts.customers where stage <> 'erased')")
+            con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', '')}))")
         for sign in ("plus", "minus", "refused"):
             for audience in [*self.audiences(name), ""] if sign != "refused" else [None]:
                 for path, part in self.source(name, audience, sign):
                     columns = [row[0] for row in con.execute(f"describe from {literal(path)}").fetchall()]
                     ids = [column for column in columns if column == "value" or (column[0] == "i" and column[1:].isdigit())]
                     hit = " or ".join(f"{column} in (select value from {keys})" for column in ids)
-                    if sign == "plus" and "person_id" in columns:  # who else had it still counts (R9)
-                        hit = f"(({hit}) and coalesce(person_id not in (select person_id from marts.customers where stage <> 'erased'), true))"
                     if not con.execute(f"select 1 from {literal(path)} where {hit} limit 1").fetchone():
                         continue
                     query = f"from {literal(path)} where not coalesce({hit}, false)"
