@@ -405,6 +405,11 @@ class Ledger:
 
     def forget(self, con, name, keys, scratch):
         """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values."""
+        for audience in self.audiences(name):  # what was written for others, too, still counts (R9)
+            self.table(con, name, audience, "plus", view="all_rows")
+            con.execute("create or replace temp table of_others as select * from all_rows where person_id in "
+                        "(select person_id from marts.customers where stage <> 'erased')")
+            con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', '')}))")
         for sign in ("plus", "minus", "refused"):
             for audience in [*self.audiences(name), ""] if sign != "refused" else [None]:
                 for path, part in self.source(name, audience, sign):
@@ -416,7 +421,7 @@ class Ledger:
                     query = f"from {literal(path)} where not coalesce({hit}, false)"
                     if sign == "plus":
                         hashes = [f"if({hit}, {self.address_hash(name, n)}, k{n}) as k{n}" for n in range(self.width(name)) if f"k{n}" in columns]
-                        empty = ", ".join([*hashes, *(f"if({i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
+                        empty = ", ".join([*hashes, *(f"if({hit} and {i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
                                            *(f"if({hit}, null, {c}) as {c}" for c in ("digest", "person_id", "beside") if c in columns)])
                         query = f"select * replace ({empty}) from {literal(path)}"
                     made, count = self.prepare(con, query, scratch)
