@@ -14,6 +14,82 @@
     {{ return("case when " ~ matches(text, '^[!-~]*$') ~ " then " ~ text ~ " else " ~ replace_matches(text, '^' ~ blank ~ '|' ~ blank ~ '$', '') ~ " end") }}
 {% endmacro %}
 
+{#- A letter and its accent as one character (Unicode's form NFC). -#}
+{% macro composed(text) %}{{ return(adapter.dispatch('composed')(text)) }}{% endmacro %}
+{% macro duckdb__composed(text) %}{{ return("nfc_normalize(" ~ text ~ ")") }}{% endmacro %}
+
+{#- The digits of other scripts as 0 to 9. -#}
+{% macro latin_digits(text) %}{{ return(adapter.dispatch('latin_digits')(text)) }}{% endmacro %}
+{% macro duckdb__latin_digits(text) %}
+    {{ return("translate(" ~ text ~ ", '０１２３４５６７８９٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९', '0123456789012345678901234567890123456789')") }}
+{% endmacro %}
+
+{#- The values of a group as the lines of one text, and one row per line that matches a regular expression, which is a column. -#}
+{% macro lines_of(text) %}{{ return(adapter.dispatch('lines_of')(text)) }}{% endmacro %}
+{% macro duckdb__lines_of(text) %}{{ return("string_agg(" ~ text ~ ", chr(10))") }}{% endmacro %}
+
+{% macro each_matching_line(text, expression) %}{{ return(adapter.dispatch('each_matching_line')(text, expression)) }}{% endmacro %}
+{% macro duckdb__each_matching_line(text, expression) %}
+    {{ return("unnest(regexp_extract_all(" ~ text ~ ", '(?m)^(?:' || " ~ expression ~ " || ')$'))") }}
+{% endmacro %}
+
+{#- The same lines with a match of such an expression in each replaced; `replacement` may name its groups. -#}
+{% macro replace_in_lines(text, expression, replacement) %}{{ return(adapter.dispatch('replace_in_lines')(text, expression, replacement)) }}{% endmacro %}
+{% macro duckdb__replace_in_lines(text, expression, replacement) %}
+    {{ return("regexp_replace(" ~ text ~ ", '(?m)' || " ~ expression ~ ", " ~ replacement ~ ", 'g')") }}
+{% endmacro %}
+
+{#- One row per line of three texts that have as many lines each, as columns of these names. -#}
+{% macro each_line(names, first, second, third) %}{{ return(adapter.dispatch('each_line')(names, first, second, third)) }}{% endmacro %}
+{% macro duckdb__each_line(names, first, second, third) %}
+    {%- set columns = [] -%}
+    {%- for text in [first, second, third] -%}{%- do columns.append("unnest(string_split(" ~ text ~ ", chr(10))) as " ~ names[loop.index0]) -%}{%- endfor -%}
+    {{ return(columns | join(', ')) }}
+{% endmacro %}
+
+{#- A domain as the DNS knows it: each label that is not ASCII in punycode. On DuckDB a function of the warehouse. -#}
+{% macro ascii_domain(domain) %}{{ return(adapter.dispatch('ascii_domain')(domain)) }}{% endmacro %}
+{% macro duckdb__ascii_domain(domain) %}{{ return("main.ascii_domain(" ~ domain ~ ")") }}{% endmacro %}
+
+{#- Makes the functions that models call; at every start, since it costs nothing. -#}
+{% macro make_functions() %}
+    {%- if execute -%}{%- do run_query("create or replace macro main.ascii_domain(domain) as " ~ punycode_of_labels('domain')) -%}{%- endif -%}
+{% endmacro %}
+{#-
+  RFC 3492: first a label's ASCII characters; the others are inserted one by one, by code point and place, each written as how many
+  states were passed since the one before, in a base of 36 whose thresholds (the bias) follow from the number before. One step
+  after the other over the list of labels, since DuckDB takes twice as long to read a lambda for each lambda around it.
+-#}
+{% macro punycode_of_labels(domain) %}
+    {%- set threshold = 'greatest(1, least(26, step * 36 - label.bias[n]))' -%}
+    {%- set steps = [
+        "{'text': label, 'points': list_transform(string_split(label, ''), lambda letter: unicode(letter))}",
+        "{'text': label.text, 'points': label.points, 'plain': len(list_filter(label.points, lambda point: point < 128)), 'others': list_sort(list_filter("
+            "list_transform(range(1, len(label.points) + 1), lambda place: {'point': label.points[place], 'place': place}), lambda one: one.point > 127))}",
+        "{'text': label.text, 'plain': label.plain, 'others': list_transform(label.others, lambda one: {'point': one.point, "
+            "'before': len(list_filter(label.points[1:one.place - 1], lambda point: point <= one.point))})}",
+        "{'text': label.text, 'plain': label.plain, 'passed': list_transform(range(1, len(label.others) + 1), lambda n: "
+            "(label.others[n].point - coalesce(label.others[n - 1].point, 128)) * (label.plain + n) + label.others[n].before "
+            "- coalesce(label.others[n - 1].before + 1, 0))}",
+        "{'text': label.text, 'plain': label.plain, 'passed': label.passed, 'damped': list_transform(range(1, len(label.passed) + 1), lambda n: "
+            "label.passed[n] // case when n = 1 then 700 else 2 end)}",
+        "{'text': label.text, 'passed': label.passed, 'reduced': list_transform(range(1, len(label.passed) + 1), lambda n: list_reduce(range(0, 5), "
+            "lambda state, step: case when state.rest > 455 then {'rest': state.rest // 35, 'bias': state.bias + 36} else state end, "
+            "{'rest': label.damped[n] + label.damped[n] // (label.plain + n), 'bias': 0}))}",
+        "{'text': label.text, 'passed': label.passed, 'bias': list_concat([72], list_transform(label.reduced, lambda state: "
+            "state.bias + 36 * state.rest // (state.rest + 38)))}",
+        "{'text': label.text, 'digits': list_transform(range(1, len(label.passed) + 1), lambda n: list_reduce(range(1, 9), lambda state, step: case "
+            "when state.rest < 0 then state when state.rest < " ~ threshold ~ " then {'rest': -1, 'digits': list_append(state.digits, state.rest)} else {'rest': (state.rest - "
+            ~ threshold ~ ") // (36 - " ~ threshold ~ "), 'digits': list_append(state.digits, " ~ threshold ~ " + (state.rest - " ~ threshold ~ ") % (36 - " ~ threshold
+            ~ "))} end, {'rest': label.passed[n], 'digits': cast([] as bigint[])}).digits)}",
+        "case when len(label.digits) = 0 then label.text else 'xn--' || coalesce(nullif(regexp_replace(label.text, '[^\\x00-\\x7F]', '', 'g'), '') || '-', '') "
+            "|| array_to_string(list_transform(flatten(label.digits), lambda digit: chr(cast(digit + case when digit < 26 then 97 else 22 end as integer))), '') end",
+    ] -%}
+    {%- set labels = namespace(sql="string_split(" ~ domain ~ ", '.')") -%}
+    {%- for step in steps -%}{%- set labels.sql = "list_transform(" ~ labels.sql ~ ", lambda label: " ~ step ~ ")" -%}{%- endfor -%}
+    {{ return("array_to_string(" ~ labels.sql ~ ", '.')") }}
+{% endmacro %}
+
 {#- The type of a raw column in DuckDB's words. -#}
 {% macro physical_type(column) %}{{ return(adapter.dispatch('physical_type')(column)) }}{% endmacro %}
 {% macro duckdb__physical_type(column) %}{{ return('VARCHAR' if column.is_string() else column.dtype | upper) }}{% endmacro %}
@@ -41,6 +117,20 @@
 
 {% macro sha256(text) %}{{ return(adapter.dispatch('sha256')(text)) }}{% endmacro %}
 {% macro duckdb__sha256(text) %}{{ return("sha256(" ~ text ~ ")") }}{% endmacro %}
+
+{#- HMAC-SHA-256 of a text in hexadecimal, with the key in key_file: nobody without it can try out guesses. -#}
+{% macro keyed_hash(text) %}{{ return(adapter.dispatch('keyed_hash')(text)) }}{% endmacro %}
+{% macro duckdb__keyed_hash(text) %}
+    {%- set digits = replace_matches('content', '[^0-9A-Fa-f]', '') -%}
+    {#- a key that is longer than a block of SHA-256 counts by its hash -#}
+    {%- set key = "case when length(" ~ digits ~ ") > 128 then sha256(unhex(" ~ digits ~ ")) else " ~ digits ~ " end" -%}
+    {%- set pads = {} -%}
+    {%- for name, byte in [('inner', '36'), ('outer', '5C')] -%}
+        {%- do pads.update({name: "(select cast(xor(cast(unhex(rpad(" ~ key ~ ", 128, '0')) as bit), cast(unhex(repeat('" ~ byte ~ "', 64)) as bit)) as blob) from read_text("
+            ~ sql_text(key_file()) ~ "))"}) -%}
+    {%- endfor -%}
+    {{ return("sha256(" ~ pads.outer ~ " || unhex(sha256(" ~ pads.inner ~ " || encode(" ~ text ~ "))))") }}
+{% endmacro %}
 
 {#- A number in [0, 1) that is the same for the same text on every machine and every day. -#}
 {% macro hash_share(text) %}{{ return(adapter.dispatch('hash_share')(text)) }}{% endmacro %}

@@ -13,7 +13,44 @@
     {{ return("to_json(named_struct(" ~ pairs | join(', ') ~ "), map('ignoreNullFields', 'false', 'timestampNTZFormat', 'yyyy-MM-dd HH:mm:ss'))") }}
 {% endmacro %}
 
+{#- Spark has no normal forms of Unicode: a letter and its accent stay two where they are written so -#}
+{% macro spark__composed(text) %}{{ return(text) }}{% endmacro %}
+
+{% macro spark__latin_digits(text) %}
+    {{ return("translate(" ~ text ~ ", '０１２３４５６７８９٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९', '0123456789012345678901234567890123456789')") }}
+{% endmacro %}
+
+{% macro spark__lines_of(text) %}{{ return("array_join(collect_list(" ~ text ~ "), char(10))") }}{% endmacro %}
+
+{% macro spark__each_matching_line(text, expression) %}
+    {{ return("explode(regexp_extract_all(" ~ text ~ ", concat('(?m)^(?:', " ~ expression ~ ", ')$'), 0))") }}
+{% endmacro %}
+
+{#- Java names groups by a dollar -#}
+{% macro spark__replace_in_lines(text, expression, replacement) %}
+    {{ return("regexp_replace(" ~ text ~ ", concat('(?m)', " ~ expression ~ "), translate(" ~ replacement ~ ", char(92), '$'))") }}
+{% endmacro %}
+
+{% macro spark__each_line(names, first, second, third) %}
+    {%- set lists = [] -%}
+    {%- for text in [first, second, third] -%}{%- do lists.append("split(" ~ text ~ ", char(10), -1)") -%}{%- endfor -%}
+    {{ return("inline(arrays_zip(" ~ lists | join(', ') ~ ")) as (" ~ names | join(', ') ~ ")") }}
+{% endmacro %}
+
+{#- Java's own, of an older standard: it writes ss for ß -#}
+{% macro spark__ascii_domain(domain) %}{{ return("coalesce(try_reflect('java.net.IDN', 'toASCII', " ~ domain ~ "), " ~ domain ~ ")") }}{% endmacro %}
+
 {% macro spark__sha256(text) %}{{ return("sha2(" ~ text ~ ", 256)") }}{% endmacro %}
+
+{% macro spark__keyed_hash(text) %}
+    {%- set key = "(select rpad(value, 128, '0') from text.`" ~ key_file() ~ "`)" -%}
+    {%- set pads = {} -%}
+    {%- for name, byte in [('inner', 54), ('outer', 92)] -%}
+        {%- do pads.update({name: "unhex(array_join(transform(sequence(1, 127, 2), place -> lpad(hex(cast(conv(substr(" ~ key ~ ", place, 2), 16, 10) as bigint) ^ "
+            ~ byte ~ "), 2, '0')), ''))"}) -%}
+    {%- endfor -%}
+    {{ return("sha2(concat(" ~ pads.outer ~ ", unhex(sha2(concat(" ~ pads.inner ~ ", encode(" ~ text ~ ", 'UTF-8')), 256))), 256)") }}
+{% endmacro %}
 
 {% macro spark__hash_share(text) %}
     {{ return("(cast(conv(substr(md5(" ~ text ~ "), 1, 8), 16, 10) as double) / cast(4294967296 as double))") }}

@@ -15,13 +15,14 @@
 
         {%- set request = {
             'tables': raw_tables(), 'sources': active_sources(), 'folder': raw_folder(),
-            'databases': var('raw_databases'), 'state_tables': state_tables(), 'state_folder': state_folder(),
+            'databases': var('raw_databases'), 'key_file': key_file(), 'state_tables': state_tables(), 'state_folder': state_folder(),
             'schema': raw_schema(), 'project': project_name, 'project_folder': invocation_args_dict.project_dir, 'given': invocation_args_dict.vars, 'problems': problems, 'warnings': warnings,
         } -%}
         {%- do adapter.store_relation('raw_reader', none, [], '', '', request) -%}
         {%- for warning in warnings -%}{%- do exceptions.warn(warning) -%}{%- endfor -%}
         {%- if problems -%}{{ stop_with(problems) }}{%- endif -%}
 
+        {{ make_functions() }}
         {{ start_invocation() }}
     {%- endif -%}
 {% endmacro %}
@@ -51,6 +52,9 @@
     {%- set is_demo = env_var('LIFECYCLE_RAW', 'data/demo') == 'data/demo' -%}
     {{ return(absolute_folder(env_var('LIFECYCLE_STATE', 'data/demo_state' if is_demo else 'state'))) }}
 {% endmacro %}
+
+{#- The file with the key of keyed hashes. -#}
+{% macro key_file() %}{{ return(absolute_folder(var('key_file')) if var('key_file') else state_folder() ~ '/key') }}{% endmacro %}
 
 {#- As an absolute path: views outlive the working directory that they were made in. -#}
 {% macro absolute_folder(name) %}

@@ -282,7 +282,9 @@
 {#- What is to be told of a raw value although it is taken, as a list of {when, text} in SQL. -#}
 {% macro remarks(value, column, physical) %}
     {%- set place, type, found = column.name ~ ': ', column.data_type, [] -%}
-    {%- if type == 'string' and (column.config.meta.id or column.config.meta.address == 'phone') -%}
+    {%- if type == 'string' and column.config.meta.address == 'email' -%}
+        {%- do found.append({'when': column.name ~ " not like '%_@_%'", 'text': place ~ 'no address, there is no @ in it'}) -%}
+    {%- elif type == 'string' and (column.config.meta.id or column.config.meta.address == 'phone') -%}
         {%- if physical == 'VARCHAR' -%}
             {%- do found.append({'when': is_shortened(value), 'text': place ~ 'damaged, a spreadsheet has shortened the number to a form such as 1.2E+11'}) -%}
         {%- elif physical == 'DOUBLE' -%}

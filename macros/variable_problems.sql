@@ -30,6 +30,16 @@
     {%- if not modules.re.fullmatch('[A-Z]{3}', reporting_currency()) -%}
         {%- do problems.append("variable reporting_currency: '" ~ var('reporting_currency') ~ "' is no ISO 4217 code, such as EUR") -%}
     {%- endif -%}
+    {%- if var('phone_country') is not none and not modules.re.fullmatch('[A-Z]{2}', var('phone_country') | string) -%}
+        {%- do problems.append("variable phone_country: '" ~ var('phone_country') ~ "' is no ISO 3166-1 code of a country, such as DE") -%}
+    {%- endif -%}
+    {%- set own = var('own_imports') -%}
+    {%- if own is string or own is not sequence or own | reject('string') | list -%}
+        {%- do problems.append("variable own_imports: a list of texts is needed, such as [customer_lifecycle]") -%}
+    {%- endif -%}
+    {%- if var('key_file') is not none and var('key_file') is not string -%}
+        {%- do problems.append("variable key_file: a path is needed") -%}
+    {%- endif -%}
     {%- do problems.extend(source_settings_problems()) -%}
     {%- if var('business_time_zone') not in modules.pytz.all_timezones -%}
         {%- do problems.append("variable business_time_zone: '" ~ var('business_time_zone') ~ "' is no IANA time zone, such as Europe/Berlin") -%}

@@ -19,6 +19,7 @@ from oracle import ten_thousandths
 
 CHANNELS = {"email": "email", "sms": "phone", "push": "user_id", "ads": "email"}
 SEVERITY = ("erased", "complaint", "hard_bounce", "unsubscribed")
+OPTED_OUT = len(SEVERITY)  # weaker than every suppression
 PROFILE = ("phone", "first_name", "last_name", "country", "region", "city", "language", "time_zone", "acquisition_channel")
 ALWAYS, NEVER_ENDS = datetime.min, datetime.max  # a time that is not known
 
@@ -255,6 +256,7 @@ class Shop:
             profile["primary_customer_id"] = own[0] if own else None
             closed = [is_closed for *_, is_closed, is_account in ranked if is_account]
             profile["closed"] = bool(closed) and all(closed)
+            profile["phone_e164"] = phone_of(profile["phone"])
             self.profiles[person] = profile
         self.addresses = {
             person: {("email", self.records[key]["email"]) for key in keys if self.records[key]["email"]}
@@ -299,9 +301,22 @@ class Shop:
         self.suppressed = {key: min(said) for key, said in self.reports.items()}
         self.erased = {}
         for (address, _), (severity, at) in self.suppressed.items():
-            if severity == 0:
+            if severity == 0 and len(self.owners[address]) == 1:  # an address of several people erases nobody
                 for person in self.owners[address]:
                     self.erased[person] = min(at, self.erased.get(person, NEVER_ENDS))
+
+    def noes(self, person, channel):
+        """Why a person is not to be contacted: what was said under an address of their own; a bounce is no such thing."""
+        found = {0} if person in self.erased else set()
+        for address in self.addresses[person]:
+            if len(self.owners[address]) == 1:
+                found |= self.noes_to(address, channel) - {SEVERITY.index("hard_bounce")}
+        return found
+
+    def noes_to(self, address, channel):
+        """Why an address is not to be used: severities, and OPTED_OUT."""
+        found = {severity for severity, _ in self.reports.get((address, channel), ())}
+        return found | ({OPTED_OUT} if not self.states.get((address, channel), (True,))[0] else set())
 
     def suppressions(self):
         """(address, channel) -> (severity, since when) of every report"""
@@ -318,8 +333,8 @@ class Shop:
                 reports[("email", email_of(row["email"])), "email"].append(report)
         return reports
 
-    def listed(self):
-        """(channel, kind, SHA-256) -> (address in clear or None, reason, since when or None)"""
+    def listed(self, hashed):
+        """(channel, kind, address, of the erased its hash) -> (reason, since when or None)"""
         found = {}
         for (address, channel), (is_yes, at) in self.states.items():
             if not is_yes:
@@ -331,8 +346,13 @@ class Shop:
                 for channel in CHANNELS:
                     reason, since = found.get((address, channel), (None, None, None))[1:]
                     found[address, channel] = (None, "erased", min(at, since) if reason == "erased" else at)
+        shared = [address for address, owners in self.owners.items() if len(owners) > 1]
+        for address, channel in ((address, channel) for address in shared for channel in CHANNELS):
+            said = set().union(*(self.noes(person, channel) for person in self.owners[address]))
+            if said and (address, channel) not in found:
+                found[address, channel] = (address[1], (*SEVERITY, "opted_out")[min(said)], ALWAYS)
         return {
-            (channel, kind, sha256(address)): (clear, reason, None if at == ALWAYS else at)
+            (channel, kind, address if clear else hashed(address)): (reason, None if at == ALWAYS else at)
             for ((kind, address), channel), (clear, reason, at) in found.items()
         }
 
@@ -345,19 +365,14 @@ class Shop:
         times = [at for (of, _), at in yeses.items() if of == "user_id" and at]
         at = yeses.get((kind, target)) or (max(times) if times else None)
         status = None
-        if any(state and not state[0] for state in states.values()) or profile["closed"]:
+        blocks = self.noes(person, channel) | self.noes_to((kind, target), channel)
+        for other in self.owners[kind, target]:
+            blocks |= self.noes(other, channel)
+        if OPTED_OUT in blocks or profile["closed"]:
             status = "opted_out"
         elif any(address == (kind, target) or address[0] == "user_id" for address in yeses):
             status = "opted_in"
-        blocks = [
-            severity
-            for address in self.addresses[person]
-            for severity, _ in self.reports.get((address, channel), ())
-            if SEVERITY[severity] != "hard_bounce" or address == (kind, target)
-        ]
-        if self.owners[kind, target] & self.erased.keys():
-            blocks.append(0)
-        reason = SEVERITY[min(blocks)] if blocks else None
+        reason = SEVERITY[min(blocks)] if blocks - {OPTED_OUT} else None
         if reason is None and status != "opted_in":
             reason = "no_consent"
         if reason is None and target is None:

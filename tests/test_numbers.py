@@ -1,11 +1,13 @@
 """Small shops whose right figures are written down: whose time is told, whom an erasure reaches, and how large money may be."""
 
 import hashlib
+import hmac
 from datetime import datetime
 from decimal import Decimal
 
 import pytest
 
+from keyed_hash import read_key
 from support import NO_UNIT_TESTS, Warehouse, dbt
 
 ERASED_AND_ASKED = {
@@ -68,14 +70,74 @@ def test_who_bounced_before_is_erased_from_the_erasure_on(asked):
 
 def test_every_address_of_an_erased_person_is_a_hash_on_every_channel(asked):
     erased = {"bounced@example.com", "second@example.com", "other@example.com", "+4930200", "u2"}
-    listed = asked.rows("select channel, address_sha256, address, reason from marts.suppression_list")
+    key = read_key(asked.path.with_suffix(".state"))
+    listed = asked.rows("select channel, address_hash, address, reason from marts.suppression_list")
     assert {row[1:] for row in listed} == {
-        (hashlib.sha256(address.encode()).hexdigest(), None, "erased") for address in erased
+        (hmac.new(key, hashlib.sha256(address.encode()).hexdigest().encode(), "sha256").hexdigest(), None, "erased")
+        for address in erased
     }
     assert len(listed) == 4 * len(erased)
     assert dict(asked.rows("select suppressed_at, count(*) from marts.suppression_list group by all")) == {
         datetime(2024, 9, 1, 12): 4, datetime(2024, 9, 2, 12): 16
     }  # fmt: skip
+
+
+def test_the_key_is_private_and_never_made_anew(tmp_path):
+    """Hashes by a lost key would match nothing any more, without a word."""
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "orders.csv").write_text("customer_id,ordered_at,amount\nann,2024-01-01,1\n")
+    given = {"raw": tmp_path / "raw", "warehouse": tmp_path / "lifecycle.duckdb", "check": False}
+    key = tmp_path / "lifecycle.state" / "key"
+    assert dbt("seed", "--select", "channels", variables={"sources": ["orders_file"]}, **given).returncode == 0
+    assert key.stat().st_mode & 0o777 == 0o600
+    text = key.read_text()
+    assert dbt("seed", "--select", "channels", variables={"sources": ["orders_file"]}, **given).returncode == 0
+    assert key.read_text() == text
+    key.unlink()
+    done = dbt("seed", "--select", "channels", variables={"sources": ["orders_file"]}, **given)
+    assert done.returncode
+    assert f"{key}: the key of the hashes in {key.parent} is missing; restore the file from a backup" in done.stdout
+    assert not key.exists()
+    elsewhere = tmp_path / "safe" / "key"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(text)
+    done = dbt("seed", "--select", "channels", variables={"sources": ["orders_file"], "key_file": str(elsewhere)}, **given)
+    assert done.returncode == 0 and not key.exists()
+    assert text.strip() not in done.stdout
+
+
+@pytest.mark.parametrize("value", ["Germany", "de", 49])
+def test_the_usual_country_is_a_code(tmp_path, value):
+    (tmp_path / "raw").mkdir()
+    done = dbt("seed", "--select", "channels", raw=tmp_path / "raw", warehouse=tmp_path / "lifecycle.duckdb", check=False,
+               variables={"sources": ["orders_file"], "phone_country": value})  # fmt: skip
+    assert f"variable phone_country: '{value}' is no ISO 3166-1 code of a country, such as DE" in done.stdout
+
+
+def test_what_has_no_key_is_listed_by_reason(tmp_path):
+    tables = {
+        "shop/customers": """customer_id,email,phone,country,created_at
+            a,no address,030 901820,,2024-01-01
+            b,b@example.com,12,DE,2024-01-01
+            c,c@example.com,030 901820,DE,2024-01-01
+            d,d@example.com,+49 30 901820 ext. 5,,2024-01-01""",
+        "shop/orders": "order_id,customer_id,ordered_at,gross_amount",
+        "esp/consents": """email,phone,channel,status,changed_at
+            ,030 901820,sms,opted_in,2024-01-01
+            ,+49 30 901820,sms,opted_in,2024-01-01""",
+        "esp/suppressions": "email,channel,reason,suppressed_at",
+    }
+    marts = build(tmp_path, tables, "--select", "+row_remarks", "+customers", as_of_date="2024-03-31", sources=["shop", "esp"])
+    remarks = marts.rows("select source, table_name, row_key, remark from intermediate.row_remarks order by all")
+    assert remarks == [
+        ("esp", "consents", None, "phone: without its country or not to be dialled, a no to whoever has it and a yes to nobody"),
+        ("shop", "customers", "a", "email: no address, there is no @ in it"),
+        ("shop", "customers", "a", "phone: a national number, and no country known; variable phone_country may say the usual one; not written to"),
+        ("shop", "customers", "b", "phone: no phone number; not written to"),
+        ("shop", "customers", "d", "phone: letters or an extension beside the number; not written to"),
+    ]
+    reach = dict(marts.rows("select primary_customer_id, can_sms from marts.customers"))
+    assert reach == {"a": False, "b": False, "c": True, "d": False}
 
 
 def test_consent_is_of_the_address_that_is_used(asked):

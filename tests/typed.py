@@ -25,6 +25,7 @@ class Desk:
         self.macros = raw_files.macros(PROJECT, self.query, self.variables)
         self.macros["adapter"].get_columns_in_relation = self.columns
         self.macros |= {"execute": True, "config": lambda **_: "", "ref": self.seed, "modules": SimpleNamespace(re=re, pytz=pytz)}
+        self.macros["make_functions"]()
         self.macros["raw_tables"] = lambda: list(self.declared.values())
 
     def query(self, sql):

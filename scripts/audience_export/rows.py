@@ -15,13 +15,15 @@ import duckdb
 
 from common import quoted as literal
 
+from . import keys
 from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem, alike
 
 NUMBER = r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(\d+,\d+\)|DOUBLE|FLOAT"
 TIME, TIMED = r"TIMESTAMP[ A-Z_]*", r"DATE|TIMESTAMP[ A-Z_]*"
+E164 = r"\+[1-9][0-9]{6,14}"
 MARTS = {  # {mart: {type, as a regular expression: columns}}
     "customers": {
-        "VARCHAR": "person_id primary_customer_id email phone app_user_id first_name last_name country region city "
+        "VARCHAR": "person_id primary_customer_id email phone phone_e164 app_user_id first_name last_name country region city "
                    "language time_zone stage clm_stage rfm_segment rfm_clm_stage",
         NUMBER: "r_score f_score m_score orders_count gross_revenue net_revenue recency_days",
         "DATE": "first_order_date last_order_date last_activity_date", TIME: "stage_entered_at",
@@ -29,7 +31,7 @@ MARTS = {  # {mart: {type, as a regular expression: columns}}
                    "can_email can_sms can_push can_ads"},
     "customer_channels": {"VARCHAR": "person_id channel consent_status blocked_reason", "BOOLEAN": "can_contact",
                           TIME: "consented_at"},
-    "suppression_list": {"VARCHAR": "channel address_type address address_sha256 reason", TIME: "suppressed_at"},
+    "suppression_list": {"VARCHAR": "channel address_type address address_hash reason", TIME: "suppressed_at"},
     "audience_members": {"VARCHAR": "audience person_id blocked_reason", "DATE": "entered_on",
                          "BOOLEAN": "is_holdout can_email can_sms can_push can_ads"},
     "lifecycle_metrics": {"DATE": "metric_date"},
@@ -45,12 +47,12 @@ BROKEN = {  # a row of the query breaks the contract
         "where not coalesce(regexp_full_match(name, '[A-Za-z0-9_-]{1,100}'), false)",
     "suppression_list has an unknown address_type, or a row with neither address nor hash":
         "from marts.suppression_list where coalesce(address_type, '') not in ('email', 'phone', 'user_id') "
-        "or coalesce(address, address_sha256) is null",
-    "suppression_list has a row without address whose address_sha256 is no SHA-256":
+        "or coalesce(address, address_hash) is null",
+    "suppression_list has a row without address whose address_hash is no hash":
         "from marts.suppression_list where address is null "
-        "and not regexp_full_match(lower(address_sha256), '[0-9a-f]{64}')",
-    "suppression_list.address_sha256 is not the SHA-256 of address":
-        "from marts.suppression_list where address_sha256 <> sha256(address)",
+        "and not regexp_full_match(address_hash, '[0-9a-f]{64}')",
+    "customers.phone_e164 has a phone that is not in international form":
+        f"from marts.customers where not regexp_full_match(phone_e164, '{E164}')",
     "lifecycle_metrics is empty": "select 1 where (select max(metric_date) from marts.lifecycle_metrics) is null",
 }
 # Fields besides the columns of customers and customer_campaign_facts: (DuckDB type, SQL).
@@ -61,7 +63,6 @@ BLOCKS = ["no_consent", "unsubscribed", "hard_bounce", "complaint", "erased"]
 # trim() and \s know ASCII only: NBSP, zero-width characters and BOM have to be named.
 BLANKS = "".join(map(chr, [*range(9, 14), 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x2010), 0x2028, 0x2029, 0x202F,
                            0x205F, 0x2060, 0x3000, 0xFEFF]))
-E164 = r"\+[1-9][0-9]{6,14}"
 EMAIL = (r"[^\s@\"(),:;<>\[\]\\" + BLANKS +
          r"]{1,64}@[\p{L}\p{N}_-]+([.][\p{L}\p{N}_-]+)*[.][\p{L}\p{N}-]{2,}")
 # For speed: what nearly all addresses look like needs neither normalising nor a closer look.
@@ -110,7 +111,7 @@ def normalised(kind, sql, country="null::varchar"):
     the marts have it; only zip and state ask for it.
     """
     stripped = f"regexp_replace({sql}, '^[{BLANKS}]+|[{BLANKS}]+$', '', 'g')"
-    email = f"case when regexp_full_match({sql}, '{PLAIN_EMAIL}') then {sql} else lower({stripped}) end"
+    email = f"case when regexp_full_match({sql}, '{PLAIN_EMAIL}') then {sql} else {keys.written_email(sql)} end"
     composed, letters = f"nfc_normalize({sql})", r"[^\p{L}\p{M}]"  # an e and its accent are one letter to all who match
     form = {
         "email": email,
@@ -157,12 +158,6 @@ def plain_e164(sql):
     bare = f"regexp_replace({sql}, '[{BLANKS}().\\-/]', '', 'g')"
     return (f"case when regexp_full_match({sql}, '{E164}') then {sql} "
             f"when not contains({sql}, '(0)') and regexp_full_match({bare}, '{E164}') then {bare} end")
-
-
-def digits(sql):
-    """A phone as the suppression list writes it: only + and digits, without the (0) that is not dialled from abroad."""
-    bare = f"regexp_replace(replace({sql}, '(0)', ''), '[^0-9+]', '', 'g')"
-    return f"if(regexp_full_match({sql}, '{E164}'), {sql}, {bare})"
 
 
 def is_hash(sql):
@@ -231,36 +226,6 @@ def in_utc(kind, sql):
     return f"timezone('UTC', timezone(getvariable('time_zone'), {sql}))" if kind == "TIMESTAMP" else sql
 
 
-def read_phones(con):
-    """Create `phone_book`: E.164 of the phones that are written nationally, by the phonenumbers library if installed.
-
-    Returns the number of phones that stay unusable for want of that library.
-    """
-    con.execute("create temp table phone_book (raw varchar, region varchar, e164 varchar)")
-    unread = con.execute(f"select distinct phone, upper(country), coalesce({code('country', 'country')}, country) "
-                         f"from marts.customers where phone <> '' and {plain_e164('phone')} is null").fetchall()
-    if not unread:
-        return 0
-    try:
-        import phonenumbers  # noqa: PLC0415 (optional)
-    except ImportError:
-        return len(unread)
-    book = []
-    for raw, region, country in unread:
-        try:
-            number = phonenumbers.parse(raw, country)
-        except phonenumbers.NumberParseException:
-            continue
-        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-        # The library also accepts numbers that are longer or shorter than E.164 allows.
-        if phonenumbers.is_possible_number(number) and not number.extension and re.fullmatch(E164, e164):
-            book.append((raw, region, e164))
-    if book:
-        con.execute("insert into phone_book select unnest($1), unnest($2), unnest($3)",
-                    [list(part) for part in zip(*book, strict=True)])
-    return 0
-
-
 def check_contract(con):
     """Hold the marts against what the export reads. Problem 3 with all that is wrong.
 
@@ -284,23 +249,17 @@ def check_contract(con):
 
 # ---- consent ----
 
-# The person `p` of a query, and addresses as they are compared and written.
-PERSON = ("marts.customers p left join phone_book n "
-          "on n.raw = p.phone and n.region is not distinct from upper(p.country)")
-ADDRESS = {"email": normalised("email", "p.email"), "phone": f"coalesce({plain_e164('p.phone')}, n.e164)",
-           "phone_digits": f"nullif({digits('p.phone')}, '')", "app_user_id": "nullif(p.app_user_id, '')"}
-TYPES = {"email": "email", "phone": "phone", "phone_digits": "phone", "app_user_id": "user_id"}
-# How a person is compared with each kind of blocking value. A number that was listed without its country code is
-# met by every number that ends in it after 0 to 3 digits of code.
-_CODES = [f"substr(phone, {start})" for start in (2, 3, 4, 5)]
+# The person `p` of a query, and addresses as they are written.
+PERSON = "marts.customers p"
+ADDRESS = {"email": normalised("email", "p.email"), "phone": "p.phone_e164", "app_user_id": "nullif(p.app_user_id, '')"}
+TYPES = {"email": "email", "phone": "phone", "app_user_id": "user_id"}
+# How a person is compared with each kind of blocking value, by the keys of the marts. A number that was listed without its
+# country is met by every number that has it behind its calling code.
+NATIONAL = ["national_number", "'0' || national_number", "substr(phone, 2)"]
 PROBES = {
-    "email": ["email"], "email_sha256": ["email_sha256"], "mailbox": [normalised("gmail", "email")],
-    "user_id": ["app_user_id"], "user_id_sha256": ["sha256(app_user_id)"],
-    "phone": ["phone", "if(phone_digits is distinct from phone, phone_digits, null)"],
-    "national": [*(f"ltrim({tail}, '0')" for tail in _CODES), "if(phone is null, ltrim(phone_digits, '+0'), null)"],
-    "phone_sha256": ["phone_sha256", "sha256(phone_digits)", f"sha256({_CODES[0]})", f"sha256('00' || {_CODES[0]})",
-                     *(f"sha256({zero}{tail})" for tail in _CODES[1:] for zero in ("", "'0' || "))],
-    "mailbox_sha256": [f"sha256({normalised('gmail', 'email')})"],
+    "email": {"email": ["email_key"], "email_hash": [keys.hashed("email_key")], "mailbox": ["mailbox_key"]},
+    "app_user_id": {"user_id": ["app_user_id"], "user_id_hash": [keys.hashed("app_user_id")]},
+    "phone": {"phone": ["phone", *NATIONAL], "phone_no": NATIONAL, "phone_hash": [keys.hashed(form) for form in ("phone", *NATIONAL)]},
 }
 
 
@@ -328,35 +287,21 @@ def contact(con, channel):
     return table
 
 
-def block(con, channel, gmail):
-    """Create (once) the table of what blocks an address on a channel: (kind, value, rank). Returns (name, kinds).
-
-    An address blocks when it, or its hash, is on the suppression list, or when a person who has it may not be
-    contacted. gmail: also compare the mailbox that is left when dots and +suffix are dropped.
+def block(con, channel):
+    """Create (once) the table of what blocks an address on a channel, itself or its hash: (kind, value, rank), from the
+    suppression list. Returns (name, kinds).
     """
-    table, own = f"block_{channel}{'_gmail' if gmail else ''}", [*CHANNELS[channel]]
-    own += ["phone_digits"] if "phone" in own else []
-    values = [(TYPES[field], field) for field in own]
-    values += [("national", "if(phone is null, ltrim(phone_digits, '+0'), null)")] if "phone" in own else []
-    values += [("mailbox", normalised("gmail", "email"))] if gmail else []
-    people = "".join(f"union all select '{kind}', {value}, rank from unwilling " for kind, value in values)
-    mailbox = f"""union all select 'mailbox', {normalised('gmail', 'address')}, rank from listed
-                  where address_type = 'email'""" if gmail else ""
-    hashed_mailbox = """union all select 'mailbox_sha256', lower(address_sha256), rank from listed
-                        where address is null and address_type = 'email'""" if gmail else ""
+    table = f"block_{channel}"
+    contact(con, channel)
+    # only the marts know of a later yes to the number with its country
+    followed = "address_type = 'phone' and reason = 'opted_out' and not starts_with(address, '+')"
     con.execute(f"""create temp table if not exists {table} as
         with listed as (select *, {_rank('reason')} as rank from marts.suppression_list
-                        where channel = '{channel}' or channel is null),
-        unwilling as (
-            select {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}, c.rank
-            from {contact(con, channel)} c join ({PERSON}) on p.person_id = c.person_id where c.rank > 0)
+                        where channel = '{channel}' or channel is null)
         select kind, value, max(rank)::utinyint as rank from (
-            select address_type as kind, case address_type when 'email' then {normalised('email', 'address')}
-                when 'phone' then {digits('address')} else address end as value, rank from listed
-            union all select address_type || '_sha256', lower(address_sha256), rank from listed where address is null
-            {hashed_mailbox}
-            union all select 'national', ltrim({digits('address')}, '+0'), rank from listed
-                where address_type = 'phone' and not starts_with(address, '+') {mailbox} {people})
+            select if({followed}, 'phone_no', address_type) as kind, address as value, rank from listed
+            union all select address_type || '_hash', address_hash, rank from listed where address is null
+            union all select 'mailbox', {keys.mailbox_key('address')}, rank from listed where address_type = 'email')
         where value <> '' group by all""")
     return table, sorted(row[0] for row in con.execute(f"select distinct kind from {table}").fetchall())
 
@@ -399,7 +344,9 @@ def _column_sql(delivery, column, known, safe):
     owner = {"email": "email", "phone": "sms"}.get(field)
     if owner and field not in CHANNELS[delivery.channel]:
         # A phone beside an e-mail address is another way to reach the person: only with that channel's consent.
-        sql = f"if(can_{owner} and rank_{owner} = 0, {field}, null)"
+        sql = f"if(can_{owner} and listed_{owner}_{field} = 0, {field}, null)"
+    elif field in CHANNELS[delivery.channel][1:]:
+        sql = f"if(listed_{delivery.channel}_{field} = 0, {field}, null)"
     if re.fullmatch(r"ENUM\(.*\)|UUID", kind):
         kind, sql = "VARCHAR", f"({sql})::varchar"
     rules, as_text = {}, delivery.hashes(column) or delivery.kinds(field)
@@ -480,11 +427,12 @@ def main_statement(delivery, audience, known, blocks, safe):
                    if any(known[field][1].startswith(f"{alias}.") for field in fields))
     joins, ranks = "", {}
     for name, (table, kinds) in blocks.items():
-        probes = [(f"{name}{i}", kind, probe) for kind in kinds for i, probe in enumerate(PROBES[kind])]
-        probes = [(f"{alias}_{kind}", kind, probe) for alias, kind, probe in probes]
-        joins += "".join(f" left join {table} {alias} on {alias}.kind = '{kind}' and {alias}.value = {probe}"
-                         for alias, kind, probe in probes)
-        ranks[name] = f"greatest({', '.join(['0::utinyint', *(f'{alias}.rank' for alias, _, _ in probes)])})"
+        for field in CHANNELS[name]:
+            probes = [(f"{name}_{kind}{i}", kind, probe) for kind, forms in PROBES[field].items() if kind in kinds and (kind != "phone_no" or field in CHANNELS[name][1:])
+                      for i, probe in enumerate(forms)]
+            joins += "".join(f" left join {table} {alias} on {alias}.kind = '{kind}' and {alias}.value = {probe}"
+                             for alias, kind, probe in probes)
+            ranks[f"listed_{name}_{field}"] = f"greatest({', '.join(['0::utinyint', *(f'{alias}.rank' for alias, _, _ in probes)])})"
     bad, written = [], []
     for i, (_, rules, form) in enumerate(columns):
         whens = " ".join(f"when {rule} then '{i}:{name}'" for name, rule in rules.items()).replace("VALUE", f"v{i}")
@@ -507,13 +455,15 @@ def main_statement(delivery, audience, known, blocks, safe):
             from marts.audience_members m left join ({PERSON}) on p.person_id = m.person_id
             left join (from contact_{channel} where rank > 0) no on no.person_id = m.person_id{more}
             where m.audience = {literal(audience)}),
-        hashed as (select *, sha256(email) as email_sha256, sha256(phone) as phone_sha256 from member),
-        judged as (select hashed.*, greatest(own_rank, member_rank, {ranks[channel]}) as rank
-            {''.join(f', {sql} as rank_{name}' for name, sql in ranks.items() if name != channel)} from hashed {joins}),
+        keyed as (select *, {keys.email_key('email')} as email_key from member),
+        hashed as (select *, {keys.mailbox_key('email_key')} as mailbox_key, {keys.national_number('phone')} as national_number, sha256(email) as email_sha256,
+            sha256(phone) as phone_sha256 from keyed),
+        judged as (select hashed.*, greatest(own_rank, member_rank) as rank
+            {''.join(f', {sql} as {name}' for name, sql in ranks.items())} from hashed {joins}),
         valued as (select *, {', '.join(f'{sql} as v{i}' for i, (sql, _, _) in enumerate(columns))} from judged),
         checked as (select {', '.join(['*', *bad])} from valued),
         shaped as (select *, {', '.join(written)} from checked)
-        select person_id, unknown,
+        select person_id, unknown, rank = 0 and listed_{channel}_{CHANNELS[channel][0]} > 0 as is_listed,
             case when rank = 5 then 'erased'
                 when coalesce({', '.join(CHANNELS[channel])}) is null or coalesce({each('v#', ids)}) is null
                     then 'no_identifier'
@@ -623,19 +573,19 @@ def suppress_statement(delivery, known, given, now):
         for rule in ("formula", "shared_phone"):  # -dash@example.com has to reach the destination, too
             rules.pop(rule, None)
         bad = " or ".join(["v is null", *(f"coalesce({rule}, false)" for rule in rules.values())])
-        address = {"email": normalised("email", "address"), "phone": plain_e164("address")}.get(column.field, "address")
+        address = {"email": normalised("email", "address"), "phone": "if(starts_with(address, '+'), address, null)"}.get(column.field, "address")
         place = ", ".join("c" if i == n else "null" for i in range(len(ids)))
         selects.append(f"""select {place}, reason, suppressed_at from (
             select if({bad}, null, {written}) as c, reason, suppressed_at from (select *, {value} as v from (
                 select {address} as {column.field}, sha256({column.field}) as {column.field}_sha256,
-                    false as plain_email, reason, suppressed_at from listed
+                    false as plain_email, 0 as listed_{delivery.channel}_{column.field}, reason, suppressed_at from listed
                 where address_type = '{TYPES[column.field]}')))
             where c is not null""".replace("VALUE", "v"))
         if n in given:
             plus = "'+' || " if delivery.kinds(column.field) == ["digits"] else ""
             selects.append(f"""select {place}, 'erased', null from ({given[n]})
-                where {'c' if delivery.hashes(column) else f"sha256({plus}c)"} in (
-                    select lower(address_sha256) from listed
+                where {keys.hashed_sha('c' if delivery.hashes(column) else f"sha256({plus}c)")} in (
+                    select address_hash from listed
                     where address is null and address_type = '{TYPES[column.field]}')""")
         if beside:
             facts = {column: _column_sql(delivery, column, known, False) for column in beside}
@@ -643,7 +593,8 @@ def suppress_statement(delivery, known, given, now):
             shaped = ", ".join(f"min({form.replace('VALUE', sql)}) as b{i}"
                                for i, (sql, _, form) in enumerate(facts.values()))
             owners += f""" left join (select {written.replace('VALUE', 'v')} as c, {shaped} from (
-                select *, {value} as v from (select *, sha256({column.field}) as {column.field}_sha256 from (
+                select *, {value} as v from (select *, sha256({column.field}) as {column.field}_sha256,
+                    0 as listed_{delivery.channel}_{column.field} from (
                     select {ADDRESS[column.field]} as {column.field}, {fields} from {PERSON})))
                 group by all) o{n} on o{n}.c = i{n}"""
     special = {"{reason}": "min(reason)", "{suppressed_at}":

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
+from keyed_hash import read_key, use_key
+
 from . import files, rows
 from .config import BUSY, CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem, check_names
 
@@ -57,9 +59,7 @@ class Run:
         self.as_of = con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0]
         rows.set_time_zone(con)
         rows.read_codes(con)
-        unread = rows.read_phones(con)
-        if unread:
-            self.notes.append(f"{unread} phones are not in international form; install phonenumbers to have them read")
+        use_key(con, read_key(state.folder.parent))
         con.execute("create temp table quarantine "
                     "(person_id varchar, delivery varchar, audience varchar, field varchar, rule varchar)")
 
@@ -96,8 +96,7 @@ class Run:
         con, spec, fields = self.con, delivery.spec, {column.field for column in delivery.columns}
         beside = [channel for channel, field in (("email", "email"), ("sms", "phone"))
                   if field in fields and field not in CHANNELS[delivery.channel]]
-        gmail = delivery.kinds("email") == ["gmail"]
-        blocks = {channel: rows.block(con, channel, gmail) for channel in dict.fromkeys([delivery.channel, *beside])}
+        blocks = {channel: rows.block(con, channel) for channel in dict.fromkeys([delivery.channel, *beside])}
         if "hash" in spec:
             rows.self_test(con)
             con.execute(f"set variable salt = {rows.literal(delivery.salt)}")
@@ -137,6 +136,10 @@ class Run:
                     + rows.main_statement(delivery, audience, self.fields, blocks, self.safe))
         if con.execute("select 1 from file_rows where unknown limit 1").fetchone():
             raise Problem(CONTRACT, f"{name}: some members are not in customers; rebuild the marts")
+        listed = con.execute("select count(*) from file_rows where is_listed").fetchone()[0]
+        if listed:
+            raise Problem(CONTRACT, f"{name}: {listed} people may be contacted by customer_channels, and their address is on "
+                                    "suppression_list; rebuild the marts")
         rows.settle(con, delivery)
         columns = rows.file_columns(delivery, audience, self.now)
         record = {"fingerprint": delivery.fingerprint(self.safe), "files": [],

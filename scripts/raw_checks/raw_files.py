@@ -18,7 +18,7 @@ class Returned(Exception):
     """What dbt's `return()` raises in a macro, with the value."""
 
 
-def macros(project, query, variables):
+def macros(project, query, variables, files=("*",)):
     """The project's own macros by name, as functions. `query` gives the rows of an SQL text."""
     jinja = jinja2.Environment(extensions=["jinja2.ext.do"])
 
@@ -45,7 +45,7 @@ def macros(project, query, variables):
             dispatch=lambda name: jinja.globals[f"duckdb__{name}"],
         ),
     }
-    for file in sorted((project / "macros").glob("*.sql")):
+    for file in sorted(path for name in files for path in (project / "macros").glob(f"{name}.sql")):
         for macro in re.findall(r"\{% macro .*?\{% endmacro %\}", file.read_text(), re.DOTALL):
             name = re.match(r"\{% macro (\w+)", macro)[1]
             jinja.globals[name] = function(name, macro)

@@ -2,6 +2,9 @@
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from common import Problem
+from keyed_hash import read_key
+
 from . import read_raw
 from .variables import misspelt
 
@@ -35,4 +38,9 @@ class Plugin(BasePlugin):
         finally:
             cursor.close()
         request["problems"] += dict.fromkeys(fault.text for fault in result.faults)
+        if not request["problems"]:
+            try:
+                read_key(request["state_folder"], request["key_file"])  # made by the first run; the marts' SQL reads the file
+            except Problem as problem:
+                request["problems"].append(str(problem))
         request["warnings"] += [warning.text for warning in result.warnings if warning.about != "lines"]

@@ -28,6 +28,7 @@ with said as (
         {{ times.consents }} as said_at,
         changed_at is not null as has_time
     from {{ tables.consents }}
+    where not {{ is_own_import('cast(source as string)') }}
 
     union all
 
@@ -54,7 +55,9 @@ with said as (
         null as said_at,
         true as has_time
     from {{ tables.suppressions }}
-    where coalesce(lower({{ strip('cast(reason as string)') }}), 'unsubscribed') != 'hard_bounce'
+    where
+        coalesce(lower({{ strip('cast(reason as string)') }}), 'unsubscribed') != 'hard_bounce'
+        and not {{ is_own_import('cast(reason as string)') }}
 
     union all
 
@@ -87,8 +90,7 @@ with said as (
 
 addressed as (
     {%- for address_type, address in [
-        ('email', normalised_email('email')),
-        ('phone', normalised_phone('phone')),
+        ('email', email_key('email')),
         ('user_id', strip('user_id'))
     ] %}
     select
@@ -100,8 +102,35 @@ addressed as (
         has_time
     from said
     where {{ address_type }} is not null
-    {{ 'union all' if not loop.last }}
+
+    union all
     {%- endfor %}
+
+    select
+        'phone' as address_type,
+        phone_keys.phone_key as address,
+        said.channel,
+        said.is_yes,
+        said.said_at,
+        said.has_time
+    from said
+    inner join {{ ref('int_phone_keys') }} as phone_keys
+        on {{ strip('said.phone') }} = phone_keys.phone and phone_keys.region = ''
+),
+
+-- by the address that somebody has: a number without its country is a no to it under that name, and no yes
+meant as (
+    select
+        keys.address_type,
+        keys.address,
+        addressed.channel,
+        addressed.is_yes,
+        addressed.said_at,
+        addressed.has_time
+    from addressed
+    inner join {{ ref('int_address_keys') }} as keys
+        on addressed.address_type = keys.key_type and addressed.address = keys.key
+    where (not addressed.is_yes and keys.people = 1) or (addressed.is_yes and keys.key = keys.address)
 ),
 
 channels as (
@@ -110,24 +139,24 @@ channels as (
 
 per_channel as (
     select
-        addressed.address_type,
-        addressed.address,
+        meant.address_type,
+        meant.address,
         channels.channel,
         max(
             case
-                when addressed.is_yes and addressed.said_at < {{ wall_clock_to_utc('as_of.as_of_end') }} then addressed.said_at
+                when meant.is_yes and meant.said_at < {{ wall_clock_to_utc('as_of.as_of_end') }} then meant.said_at
             end
         ) as last_yes_at,
-        max(case when not addressed.is_yes then addressed.said_at end) as last_no_at,
-        count(case when not addressed.is_yes and addressed.said_at is null then 1 end) as undated_noes,
-        count(case when not addressed.is_yes and not addressed.has_time then 1 end) as timeless_noes
-    from addressed
+        max(case when not meant.is_yes then meant.said_at end) as last_no_at,
+        count(case when not meant.is_yes and meant.said_at is null then 1 end) as undated_noes,
+        count(case when not meant.is_yes and not meant.has_time then 1 end) as timeless_noes
+    from meant
     cross join {{ ref('int_as_of') }} as as_of
     inner join channels
         on
-            addressed.channel = channels.channel
-            or (not addressed.is_yes and coalesce(addressed.channel not in (select known.channel from channels as known), true))
-    group by addressed.address_type, addressed.address, channels.channel
+            meant.channel = channels.channel
+            or (not meant.is_yes and coalesce(meant.channel not in (select known.channel from channels as known), true))
+    group by meant.address_type, meant.address, channels.channel
 ),
 
 noes as (
@@ -145,7 +174,7 @@ noes as (
     -- and every address in a line that cannot be read
     select
         'email' as address_type,
-        {{ normalised_email('email') }} as address,
+        {{ email_key('email') }} as address,
         'email' as channel
     from (
         select {{ each_match('raw_line', '[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+[A-Za-z]') }} as email

@@ -2,18 +2,20 @@
 with records as (
     select
         records.linked_key,
-        records.email,
+        records.email_key,
         identity_map.person_id,
         identity_map.record_key
     from {{ ref('int_identity_records') }} as records
     inner join {{ ref('int_identity_map') }} as identity_map on records.record_key = identity_map.record_key
-    where records.email is null or records.email not in (select unlinked.email from {{ ref('int_unlinked_emails') }} as unlinked)
+    where
+        records.email_key is null
+        or records.email_key not in (select unlinked.email from {{ ref('int_unlinked_emails') }} as unlinked)
 )
 
 select 'email' as link
 from records
-where email is not null
-group by email
+where email_key is not null
+group by email_key
 having count(distinct person_id) > 1
 
 union all

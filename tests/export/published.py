@@ -4,13 +4,18 @@
 """
 
 import hashlib
+import hmac
+import re
 from datetime import date, datetime
 
 import duckdb
+import phonenumbers
 
+KEY = bytes.fromhex("ab" * 32)  # of the shop's state
+SEVERITY = ["no_consent", "unsubscribed", "hard_bounce", "complaint", "erased"]
 CHANNELS = ("email", "sms", "push", "ads")
 AS_OF = date(2026, 11, 21)
-CUSTOMERS = """person_id varchar, primary_customer_id varchar, email varchar, phone varchar, app_user_id varchar,
+CUSTOMERS = """person_id varchar, primary_customer_id varchar, email varchar, phone varchar, phone_e164 varchar, app_user_id varchar,
     first_name varchar, last_name varchar, country varchar, region varchar, city varchar, language varchar,
     postal_code varchar, birth_date date, gender varchar, time_zone varchar, stage varchar, stage_entered_at timestamp, clm_stage varchar, rfm_segment varchar,
     rfm_clm_stage varchar, r_score int, f_score int, m_score int, orders_count bigint, first_order_date date,
@@ -23,6 +28,22 @@ def sha256(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def keyed_hash(sha):
+    """What the marts have of an erased address, given its SHA-256."""
+    return hmac.new(KEY, sha.encode(), hashlib.sha256).hexdigest()
+
+
+def e164(raw, country):
+    """What the marts make of a phone that a record of this country has."""
+    try:
+        number = phonenumbers.parse((raw or "").replace("(0)", ""), country)
+    except phonenumbers.NumberParseException:
+        return None
+    found = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    ok = phonenumbers.is_possible_number(number) and not number.extension and re.fullmatch(r"[+][1-9][0-9]{6,14}", found)
+    return found if ok and not re.search("[0-9].*[A-Za-z]", raw) else None
+
+
 def person(  # noqa: PLR0917
            person_id, email=None, phone=None, audiences=("at_risk",), consent=CHANNELS, blocked=None,
            is_holdout=False, consented_at=datetime(2026, 1, 2, 3, 4, 5), **columns):
@@ -30,7 +51,7 @@ def person(  # noqa: PLR0917
     blocked = {channel: "no_consent" for channel in CHANNELS if channel not in consent} | (blocked or {})
     row = {
         "person_id": person_id, "primary_customer_id": f"c-{person_id}", "email": email, "phone": phone,
-        "app_user_id": None, "first_name": "Ann", "last_name": "Lee", "country": "US", "region": "CA",
+        "phone_e164": None, "app_user_id": None, "first_name": "Ann", "last_name": "Lee", "country": "US", "region": "CA",
         "city": "Oakland", "language": "en", "postal_code": "94612-1234", "birth_date": date(1980, 2, 29),
         "gender": "female", "time_zone": "America/Los_Angeles", "stage": "at_risk",
         "stage_entered_at": datetime(2026, 10, 1, 8, 30), "clm_stage": "reactivate", "rfm_segment": "champions",
@@ -38,27 +59,56 @@ def person(  # noqa: PLR0917
         "first_order_date": date(2025, 1, 31), "last_order_date": date(2026, 8, 9), "gross_revenue": "120.5000",
         "net_revenue": "99.9000", "last_activity_date": date(2026, 9, 1), "is_active_30d": False, "recency_days": 104,
         "is_customer": True, "is_repeat_customer": True, "is_loyal_customer": True, **columns}
+    row["phone_e164"] = e164(phone, row["country"])
     channels = {channel: (blocked.get(channel), consented_at) for channel in CHANNELS}
     row |= {f"can_{channel}": channel not in blocked for channel in CHANNELS}
     return {"row": row, "channels": channels, "audiences": audiences, "is_holdout": is_holdout}
 
 
 def suppression(channel, address_type, address=None, reason="unsubscribed", sha=None):
-    return (channel, address_type, address, sha or sha256(address), reason, datetime(2026, 5, 6))
+    return (channel, address_type, address, keyed_hash(sha) if sha else None, reason, datetime(2026, 5, 6))
+
+
+def judged(people, suppressions):
+    """The people as the marts have them: who has an address that is on the list may not be contacted."""
+    hit = {}
+    for channel, kind, address, hashed, reason, _ in suppressions:
+        hit.setdefault((kind, address or hashed), []).append((channel, reason))
+    for one in people:
+        row, channels = {**one["row"]}, {**one["channels"]}
+        known = [("email", row["email"]), ("user_id", row["app_user_id"]), *(("phone", form) for form in phone_forms(row["phone_e164"]))]
+        known += [(kind, keyed_hash(sha256(address))) for kind, address in known if address]
+        for on, reason in (pair for address in known for pair in hit.get(address, ())):
+            for channel in CHANNELS if on is None else [on]:
+                found = reason if reason in SEVERITY else "no_consent"
+                now, at = channels[channel]
+                if now is None or SEVERITY.index(found) > SEVERITY.index(now):
+                    channels[channel] = (found, at)
+                row[f"can_{channel}"] = False
+        yield {**one, "row": row, "channels": channels}
+
+
+def phone_forms(number):
+    """A number as a list may have it: with its country or without."""
+    if not number:
+        return []
+    national = phonenumbers.national_significant_number(phonenumbers.parse(number))
+    return [number, number[1:], national, "0" + national]
 
 
 def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue=(), facts=(), time_zone=None, sources=(),
-          columns=None):
-    """Write the marts to path (replaced when there). people: of `person`; audiences: (audience, person_id, ...) extra rows;
+          columns=None, agree=True):
+    """Write the marts to path (replaced when there). agree: nobody on the list may be contacted. people: of `person`; audiences: (audience, person_id, ...) extra rows;
     facts: (person_id, next_product, simple_clv, loyalty_tier_until, first_name) of customer_campaign_facts; sources: (source,
     table_name, staged_rows, days_behind) of source_tables; columns: {name: (type, values of the people)} that a project of one's own adds.
     """
     path.unlink(missing_ok=True)
+    people = list(judged(people, suppressions)) if agree else people
     with duckdb.connect(str(path)) as con:
         con.execute(f"""create schema marts; use marts; create table customers ({CUSTOMERS});
             create table customer_channels (person_id varchar, channel varchar, can_contact boolean, consent_status varchar,
                 consented_at timestamp, blocked_reason varchar);
-            create table suppression_list (channel varchar, address_type varchar, address varchar, address_sha256 varchar,
+            create table suppression_list (channel varchar, address_type varchar, address varchar, address_hash varchar,
                 reason varchar, suppressed_at timestamp);
             create table audience_members (audience varchar, person_id varchar, entered_on date, is_holdout boolean,
                 can_email boolean, can_sms boolean, can_push boolean, can_ads boolean, blocked_reason varchar);
@@ -114,7 +164,8 @@ DEMO = [
     person("p11", "twin@example.com", "+14155550104"),
     person("p12", "listed@example.com", "+14155550105"),
     person("p13", "returned@example.com", "+14155550106"),
-    person("p14", "shared@example.com", "+14155550107"),
+    # who has it too said no, so the marts refuse the address
+    person("p14", "shared@example.com", "+14155550107", consent=("sms", "push")),
     person("p15", "shared@example.com", "+14155550108", consent=("push",), audiences=()),
     person("p16", "lone@example.com", "+14155550109", audiences=("stage_new", "at_risk"), last_name=None,
            last_order_date=None, net_revenue="-5.2500", region="007", city="Saint-Étienne"),

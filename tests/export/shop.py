@@ -14,6 +14,7 @@ import yaml
 
 import export_audiences
 import published
+from keyed_hash import read_key
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +33,9 @@ class Shop:
     def __init__(self, folder):
         self.folder = folder
         self.source = folder / "published.duckdb"
+        (folder / "state").mkdir()
+        (folder / "state" / "key").write_text(published.KEY.hex())
+        read_key(folder / "state")
         self.people, self.suppressions = list(published.DEMO), list(published.DEMO_SUPPRESSIONS)
         if not DEMO:  # built once: most tests begin with it
             self.publish()

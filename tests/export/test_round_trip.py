@@ -4,13 +4,13 @@ import csv
 import json
 import re
 import tempfile
+import unicodedata
 from pathlib import Path
 
-import phonenumbers
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from published import person
+from published import e164, person
 from shop import Shop
 
 NASTY = ["=1+1", "+x", "-x", "@x", "\t=x", " =x", "\uff1dx", "\u00a0=x", "\ufeff@x", 'a"b', "a,b", "a;b", "a\nb", "a\r\nb", "\r", "😀",
@@ -35,19 +35,6 @@ def is_email(value):
     labels = found[2].split(".") if found else []
     return bool(found and len(value.encode()) <= 254 and len(labels) > 1 and all(re.fullmatch(r"[\w-]+", x) for x in labels)
                 and re.fullmatch(r"[^\W_]{2,}|[\w-]{2,}", labels[-1]) and "_" not in labels[-1])
-
-
-def e164(raw):
-    try:
-        number = phonenumbers.parse(raw or "", "US")
-    except phonenumbers.NumberParseException:
-        return None
-    plain = re.sub("[" + BLANKS + "().\\-/]", "", raw)
-    if "(0)" not in raw and re.fullmatch(r"\+[1-9][0-9]{6,14}", plain):
-        return plain
-    found = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    ok = phonenumbers.is_possible_number(number) and not number.extension and 8 <= len(found) <= 16
-    return found if ok else None
 
 
 FORMATS = {"csv": ",", "brevo": ";", "jsonl": None}
@@ -90,12 +77,14 @@ def read(shop, delivery, separator):
 
 
 def as_written(email):
-    return (email or "").strip(BLANKS).lower()
+    text = email if email and "@" in email[1:-1] else ""  # what has no @ is no address
+    blank = "".join({one for one in text if unicodedata.category(one) in ("Zs", "Zl", "Zp", "Cc", "Cf")})
+    return unicodedata.normalize("NFC", text.strip(blank).lower())
 
 
 def expect(one, delivery, safe, people):
-    formulas, address, phone = delivery != "jsonl", as_written(one["email"]), e164(one["phone"])
-    if delivery == "brevo" and len({as_written(p["row"]["email"]) for p in people if e164(p["row"]["phone"]) == phone} - {""}) > 1:
+    formulas, address, phone = delivery != "jsonl", as_written(one["email"]), e164(one["phone"], "US")
+    if delivery == "brevo" and len({as_written(p["row"]["email"]) for p in people if p["row"]["phone_e164"] == phone} - {""}) > 1:
         phone = None  # it would make one contact of them
     if not address or not is_email(address) or (formulas and is_formula(address)):
         return None

@@ -256,7 +256,7 @@ BROKEN = {
     "type": "alter table marts.customers alter can_email type varchar", "as of": "delete from marts.lifecycle_metrics",
     "null person": "update marts.audience_members set person_id = null where person_id = 'p01'",
     "address type": "update marts.suppression_list set address_type = 'pigeon'",
-    "hash": "update marts.suppression_list set address_sha256 = 'x' where address is not null",
+    "hash": "update marts.suppression_list set address_hash = 'x' where address is null",
     "stranger": "insert into marts.audience_members (audience, person_id) values ('at_risk', 'nobody')",
     "doubled customer": "insert into marts.customers from marts.customers where person_id = 'p01'",
     "doubled channel": "insert into marts.customer_channels from marts.customer_channels where person_id = 'p01'",

@@ -238,14 +238,6 @@ def test_an_unknown_country_is_withheld_and_listed(shop):
     assert quarantined(shop) == {("a", "country", "not_a_country")}
 
 
-def test_a_phone_of_a_country_by_name(shop):
-    """As staging gives it, in capitals: without its code the number could not be read, and the person would be lost."""
-    shop.publish([person("a", None, "020 7946 0134", country="UK"), person("b", None, "0170 1234567", country="GERMANY")], [])
-    shop.configure({"klaviyo": {"channel": "sms", "audiences": ["at_risk"]}})
-    shop(code=0)
-    assert {row["Phone Number"] for row in read(shop, "klaviyo/at_risk.csv")} == {"+442079460134", "+491701234567"}
-
-
 def codes():
     with open(ROOT / "scripts/audience_export/codes.csv", encoding="utf-8") as file:
         return list(csv.DictReader(file))

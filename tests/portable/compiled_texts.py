@@ -170,7 +170,8 @@ def copy_project(copy):
         profiles["customer_lifecycle"]["outputs"]["duckdb"].pop(name, None)
     (copy / "profiles.yml").write_text(yaml.safe_dump(profiles))
     settings = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
-    del settings["on-run-start"], settings["on-run-end"]
+    settings["on-run-start"] = ["{{ make_functions() }}"]
+    del settings["on-run-end"]
     (copy / "dbt_project.yml").write_text(yaml.safe_dump(settings))
     (copy / "tests" / "dbt" / "planted.sql").write_text(PLANTED)
     (copy / "tests" / "dbt" / "calculated.sql").write_text(CALCULATED)

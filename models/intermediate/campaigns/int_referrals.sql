@@ -23,11 +23,11 @@ accounts as (
 -- an address of several people says of none of them that they came
 owners as (
     select
-        email,
+        email_key,
         min(person_id) as person_id
     from identity_map
-    where email is not null
-    group by email
+    where email_key is not null
+    group by email_key
     having count(distinct person_id) = 1
 ),
 
@@ -47,7 +47,7 @@ dated as (
         on
             referrals.source_system = accounts.source_system
             and referrals.referrer_customer_id = accounts.customer_id
-    left join owners on referrals.referee_email = owners.email
+    left join owners on referrals.referee_email = owners.email_key
     where coalesce(referrals.invited_at, referrals.signed_up_at) < as_of.as_of_end
 ),
 

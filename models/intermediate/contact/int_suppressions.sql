@@ -1,89 +1,42 @@
 -- address × channel that must not be contacted × reason, with the reason's own time; each blocks whatever its date
-with suppressions as (
-    select * from {{ ref('stg_esp__suppressions') }}
+with statements as (
+    select * from {{ ref('int_statements') }}
+    where statement not in ('opted_in', 'opted_out')
 ),
 
-messages as (
-    select * from {{ ref('stg_esp__messages') }}
-    where complained_at is not null
+erased_people as (
+    select * from {{ ref('int_erased_people') }}
 ),
 
-unreadable_noes as (
-    select * from {{ ref('int_unreadable_noes') }}
-),
-
--- the reasons that a suppression can have
-block_reasons as (
-    select * from {{ ref('block_reasons') }}
-    where reason in ('erased', 'complaint', 'hard_bounce', 'unsubscribed')
+addresses as (
+    select * from {{ ref('int_person_addresses') }}
 ),
 
 channels as (
     select * from {{ ref('channels') }}
 ),
 
-reported as (
-    select
-        email,
-        phone,
-        user_id,
-        channel,
-        reason,
-        suppressed_at
-    from suppressions
-
-    union all
-
-    select
-        email,
-        null as phone,
-        null as user_id,
-        'email' as channel,
-        'complaint' as reason,
-        complained_at as suppressed_at
-    from messages
-),
-
-per_address as (
-    {% for address_type in ['email', 'phone', 'user_id'] %}
-    select
-        '{{ address_type }}' as address_type,
-        {{ address_type }} as address,
-        channel,
-        case
-            when reason in (select known.reason from block_reasons as known) then reason
-            else 'unsubscribed'
-        end as reason,
-        suppressed_at
-    from reported
-    where {{ address_type }} is not null
-
-    union all
-    {% endfor %}
+unioned as (
     select
         address_type,
         address,
         channel,
-        'unsubscribed' as reason,
-        null as suppressed_at
-    from unreadable_noes
-),
+        statement as reason,
+        said_at
+    from statements
 
--- no channel, or one that nobody knows, means all of them
-per_channel as (
+    union all
+
+    -- every address of an erased person, whichever of them the erasure named
     select
-        per_address.address_type,
-        per_address.address,
+        addresses.address_type,
+        addresses.address,
         channels.channel,
-        per_address.reason,
-        per_address.suppressed_at
-    from per_address
-    inner join channels
-        on
-            per_address.channel = channels.channel
-            or per_address.channel is null
-            or per_address.reason = 'erased'
-            or per_address.channel not in (select known.channel from {{ ref('channels') }} as known)
+        'erased' as reason,
+        nullif(erased_people.erased_at, cast('0001-01-01' as timestamp)) as said_at
+    from addresses
+    inner join erased_people on addresses.person_id = erased_people.person_id
+    cross join channels
 ),
 
 -- what has no time holds always, which is earlier than any time
@@ -93,8 +46,8 @@ final as (
         address,
         channel,
         reason,
-        case when count(suppressed_at) = count(*) then min(suppressed_at) end as suppressed_at
-    from per_channel
+        case when count(said_at) = count(*) then min(said_at) end as suppressed_at
+    from unioned
     group by address_type, address, channel, reason
 )
 

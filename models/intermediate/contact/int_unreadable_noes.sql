@@ -3,26 +3,26 @@ with rejected_rows as (
     select * from {{ ref('rejected_rows') }}
 ),
 
-addresses as (
-    select * from {{ ref('int_person_addresses') }}
-    where address_type != 'email'
+address_keys as (
+    select * from {{ ref('int_address_keys') }}
+    where key_type in ('phone', 'user_id')
 ),
 
 -- an id of one of several instances stands without it in the file
 spellings as (
     select
-        address_type,
-        address,
-        address as spelling
-    from addresses
+        key_type as address_type,
+        key as address,
+        key as spelling
+    from address_keys
 
     union
 
     select
-        address_type,
-        address,
-        {{ replace_matches('address', '^[^:]*:', '') }} as spelling
-    from addresses
+        key_type as address_type,
+        key as address,
+        {{ replace_matches('key', '^[^:]*:', '') }} as spelling
+    from address_keys
 ),
 
 -- a row that repeats a key can be read: there it says whether it is a no
@@ -88,7 +88,7 @@ known as (
     inner join spellings
         on
             spellings.address_type = 'phone'
-            and spellings.spelling = {{ normalised_phone(replace_matches('words.word', '[A-Za-z].*$', '')) }}
+            and spellings.spelling = {{ phone_digits(replace_matches('words.word', '[A-Za-z].*$', '')) }}
 
     union all
 
@@ -115,7 +115,7 @@ noes as (
         reason,
         channel,
         'email' as address_type,
-        {{ normalised_email(replace_matches('email', '^[\\x27]+|[.\\x27]+$', '')) }} as address
+        {{ email_key(replace_matches('email', '^[\\x27]+|[.\\x27]+$', '')) }} as address
     from emails
 
     union all

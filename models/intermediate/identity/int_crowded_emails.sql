@@ -1,17 +1,17 @@
 -- addresses on more records than one person has, or in the seed shared_emails, and whether they are one person's all the same
 with records as (
     select * from {{ ref('int_identity_records') }}
-    where email is not null and (role != 'shop' or source_id is not null)
+    where email_key is not null and (role != 'shop' or source_id is not null)
 ),
 
 guest_orders as (
     select * from {{ ref('int_order_records') }}
-    where customer_id is null and email is not null and not is_test
+    where customer_id is null and email_key is not null and not is_test
 ),
 
 shared_emails as (
     select
-        {{ normalised_email('email') }} as email,
+        {{ email_key('email') }} as email,
         reason
     from {{ ref('shared_emails') }}
 ),
@@ -19,7 +19,7 @@ shared_emails as (
 -- every order of a guest is a record: a market place orders under one address for everybody
 listed as (
     select
-        email,
+        email_key as email,
         person_name,
         phone
     from records
@@ -27,9 +27,9 @@ listed as (
     union all
 
     select
-        email,
+        email_key as email,
         {{ name_key('customer_name') }} as person_name,
-        {{ normalised_phone('phone') }} as phone
+        {{ phone_digits('phone') }} as phone
     from guest_orders
 ),
 

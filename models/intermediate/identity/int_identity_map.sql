@@ -29,9 +29,9 @@ tokens as (
 
     select
         record_key,
-        'email:' || email as token
+        'email:' || email_key as token
     from records
-    where email is not null and email not in (select unlinked_emails.email from unlinked_emails)
+    where email_key is not null and email_key not in (select unlinked_emails.email from unlinked_emails)
 ),
 
 shared_tokens as (
@@ -95,7 +95,7 @@ names as (
 
     select
         cluster,
-        email as name
+        email_key as name
     from clustered
 ),
 
@@ -106,7 +106,7 @@ set_aside as (
     inner join set_aside_customers
         on
             names.name = coalesce(
-                {{ normalised_email('set_aside_customers.id_or_address') }}, {{ strip('set_aside_customers.id_or_address') }}
+                {{ email_key('set_aside_customers.id_or_address') }}, {{ strip('set_aside_customers.id_or_address') }}
             )
 ),
 
@@ -123,6 +123,7 @@ identified as (
         clustered.source,
         clustered.source_id,
         clustered.email,
+        clustered.email_key,
         -- without any date: known since the person's other records, or ever since, so that nobody is new for that
         coalesce(
             clustered.created_at, min(clustered.created_at) over (partition by clustered.cluster), earliest.created_at
@@ -140,7 +141,7 @@ identified as (
     cross join earliest
     -- a guest (nobody's id) with an address that identifies nobody is nobody
     where
-        (clustered.source_id is not null or clustered.email not in (select unlinked_emails.email from unlinked_emails))
+        (clustered.source_id is not null or clustered.email_key not in (select unlinked_emails.email from unlinked_emails))
         and clustered.cluster not in (select set_aside.cluster from set_aside)
 )
 

@@ -46,7 +46,7 @@ registered as (
         cast(null as string) as linked_key,
         customers.email,
         {{ name_key("coalesce(customers.first_name, '') || ' ' || coalesce(customers.last_name, '')") }} as person_name,
-        {{ normalised_phone('customers.phone') }} as phone,
+        {{ phone_digits('customers.phone') }} as phone,
         coalesce(customers.created_at, customers_by_order.first_ordered_at) as created_at,
         customers.created_at is null as is_undated,
         customers.source_system || ':customer:' || customers.customer_id as stable_key
@@ -95,15 +95,15 @@ guests as (
         source,
         cast(null as string) as source_id,
         cast(null as string) as linked_key,
-        email,
+        min(email) as email,
         cast(null as string) as person_name,
         cast(null as string) as phone,
         min(ordered_at) as created_at,
         false as is_undated,
         source || ':guest_order:' || min_by(order_id, cast(ordered_at as string) || ' ' || order_id) as stable_key
     from order_records
-    where customer_id is null and email is not null
-    group by record_key, source, email
+    where customer_id is null and email_key is not null
+    group by record_key, source, email_key
 ),
 
 -- known only from what they did: ids without a record of their own
@@ -163,6 +163,13 @@ unioned as (
     select * from guests
     union all
     select * from unregistered
+),
+
+keyed as (
+    select
+        *,
+        {{ email_key('email') }} as email_key
+    from unioned
 )
 
-select * from unioned
+select * from keyed

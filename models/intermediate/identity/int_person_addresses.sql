@@ -1,4 +1,4 @@
--- every address that a person is known under, for consent and suppression
+-- every address that a person is known under, by its key
 with identity_map as (
     select * from {{ ref('int_identity_map') }}
 ),
@@ -7,13 +7,21 @@ customers as (
     select * from {{ ref('stg_shop__customers') }}
 ),
 
+profiles as (
+    select * from {{ ref('int_profiles') }}
+),
+
+phone_keys as (
+    select * from {{ ref('int_phone_keys') }}
+),
+
 unioned as (
     select
         person_id,
         'email' as address_type,
-        email as address
+        email_key as address
     from identity_map
-    where email is not null
+    where email_key is not null
 
     union all
 
@@ -29,13 +37,18 @@ unioned as (
     select
         identity_map.person_id,
         'phone' as address_type,
-        {{ normalised_phone('customers.phone') }} as address
+        phone_keys.phone_key as address
     from customers
     inner join identity_map
         on
             customers.customer_id = identity_map.source_id
             and customers.source_system = identity_map.source
             and identity_map.role = 'shop'
+    inner join profiles on identity_map.person_id = profiles.person_id
+    inner join phone_keys
+        on
+            customers.phone = phone_keys.phone
+            and {{ phone_region('customers.country', 'profiles.country') }} = phone_keys.region
 ),
 
 addresses as (

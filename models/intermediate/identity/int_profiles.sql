@@ -23,7 +23,9 @@ described as (
         identity_map.source_id,
         identity_map.created_at,
         identity_map.email,
+        identity_map.email_key,
         customers.phone,
+        customers.country as phone_country,
         customers.first_name,
         customers.last_name,
         coalesce(customers.country, users.default_country) as country,
@@ -71,15 +73,23 @@ profiles as (
         ) as primary_customer_id,
         max_by(source_id, precedence) filter (where role = 'app') as app_user_id,
         {%- for attribute in [
-            'email', 'phone', 'first_name', 'last_name', 'country', 'region', 'city', 'language', 'time_zone',
+            'email', 'email_key', 'phone', 'first_name', 'last_name', 'country', 'region', 'city', 'language', 'time_zone',
             'postal_code', 'birth_date', 'gender', 'acquisition_channel',
         ] %}
         max_by({{ attribute }}, precedence) filter (where {{ attribute }} is not null) as {{ attribute }},
         {%- endfor %}
+        max_by(coalesce(phone_country, ''), precedence) filter (where phone is not null) as phone_country,
         -- closed only if every account is
         coalesce(bool_and(is_closed) filter (where is_account), false) as is_account_closed
     from described
     group by person_id
+),
+
+with_region as (
+    select
+        profiles.*,
+        {{ phone_region("nullif(profiles.phone_country, '')", 'profiles.country') }} as phone_region
+    from profiles
 )
 
-select * from profiles
+select * from with_region

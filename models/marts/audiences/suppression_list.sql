@@ -7,23 +7,25 @@ consent_states as (
     where status = 'opted_out'
 ),
 
-erased_people as (
-    select * from {{ ref('int_erased_people') }}
+noes as (
+    select * from {{ ref('int_person_noes') }}
+    where people = 1 and reason != 'hard_bounce'
 ),
 
 addresses as (
     select * from {{ ref('int_person_addresses') }}
 ),
 
-channels as (
-    select * from {{ ref('channels') }}
+address_keys as (
+    select * from {{ ref('int_address_keys') }}
+    where people > 1 and key = address
 ),
 
 block_reasons as (
     select * from {{ ref('block_reasons') }}
 ),
 
-unioned as (
+said as (
     select
         channel,
         address_type,
@@ -34,19 +36,6 @@ unioned as (
 
     union all
 
-    -- every address of an erased person, whichever of them the erasure named
-    select
-        channels.channel,
-        addresses.address_type,
-        addresses.address,
-        'erased' as reason,
-        nullif(erased_people.erased_at, cast('0001-01-01' as timestamp)) as suppressed_at
-    from addresses
-    inner join erased_people on addresses.person_id = erased_people.person_id
-    cross join channels
-
-    union all
-
     select
         channel,
         address_type,
@@ -54,6 +43,32 @@ unioned as (
         'opted_out' as reason,
         changed_at as suppressed_at
     from consent_states
+),
+
+-- an address that somebody shares who said no by another one
+shared as (
+    select distinct
+        noes.channel,
+        addresses.address_type,
+        addresses.address,
+        noes.reason,
+        cast(null as timestamp) as suppressed_at
+    from noes
+    inner join addresses on noes.person_id = addresses.person_id
+    inner join address_keys
+        on addresses.address_type = address_keys.address_type and addresses.address = address_keys.address
+    left join said
+        on
+            noes.channel = said.channel
+            and addresses.address_type = said.address_type
+            and addresses.address = said.address
+    where said.address is null
+),
+
+unioned as (
+    select * from said
+    union all
+    select * from shared
 ),
 
 -- the strongest reason with its own time; an opt-out is no suppression and comes last
@@ -68,13 +83,14 @@ ranked as (
     left join block_reasons on unioned.reason = block_reasons.reason
 ),
 
--- of the erased only the hash is kept: enough never to contact them again
+-- of the erased only a keyed hash is kept: enough never to contact them again, and not to be guessed; it is that of the SHA-256,
+-- which is all that some destinations were given
 final as (
     select
         channel,
         address_type,
         case when reason != 'erased' then address end as address,
-        {{ sha256('address') }} as address_sha256,
+        case when reason = 'erased' then {{ keyed_hash(sha256('address')) }} end as address_hash,
         reason,
         suppressed_at
     from ranked

@@ -6,16 +6,20 @@ profiles as (
     select * from {{ ref('int_profiles') }}
 ),
 
+phone_keys as (
+    select * from {{ ref('int_phone_keys') }}
+),
+
 addresses as (
     select * from {{ ref('int_person_addresses') }}
 ),
 
-suppressions as (
-    select * from {{ ref('int_suppressions') }}
+address_keys as (
+    select * from {{ ref('int_address_keys') }}
 ),
 
-erased_people as (
-    select * from {{ ref('int_erased_people') }}
+noes as (
+    select * from {{ ref('int_person_noes') }}
 ),
 
 consent_states as (
@@ -37,60 +41,75 @@ targets as (
         channels.channel,
         channels.address_type,
         case channels.address_type
-            when 'email' then profiles.email
-            when 'phone' then {{ normalised_phone('profiles.phone') }}
+            when 'email' then profiles.email_key
+            when 'phone' then phone_keys.phone_e164
             when 'user_id' then profiles.app_user_id
         end as address,
         profiles.is_account_closed
     from people
     cross join channels
     inner join profiles on people.person_id = profiles.person_id
+    left join phone_keys on profiles.phone = phone_keys.phone and profiles.phone_region = phone_keys.region
 ),
 
--- an erased person's address is written to nobody, whoever else has it
-erased_addresses as (
+-- under an address of one's own it is one's no; a bounce says nothing about the other addresses
+noes_of_people as (
     select distinct
-        addresses.address_type,
-        addresses.address
-    from addresses
-    inner join erased_people on addresses.person_id = erased_people.person_id
+        person_id,
+        channel,
+        reason
+    from noes
+    where people = 1 and reason != 'hard_bounce'
 ),
 
--- a suppression of any of the person's addresses blocks; a bounce says nothing about the other addresses
+-- and who shares an address with somebody who said no is not met there, nor by a no to the address itself
 blocks as (
     select
-        targets.person_id,
-        targets.channel,
-        suppressions.reason
-    from targets
-    inner join addresses on targets.person_id = addresses.person_id
-    inner join suppressions
-        on
-            addresses.address_type = suppressions.address_type
-            and addresses.address = suppressions.address
-            and targets.channel = suppressions.channel
-    where
-        suppressions.reason != 'hard_bounce'
-        or (targets.address_type = addresses.address_type and targets.address = addresses.address)
+        person_id,
+        channel,
+        reason
+    from noes_of_people
 
     union all
 
     select
         targets.person_id,
         targets.channel,
-        'erased' as reason
+        noes.reason
     from targets
-    inner join erased_addresses
-        on targets.address_type = erased_addresses.address_type and targets.address = erased_addresses.address
+    inner join noes
+        on
+            targets.person_id = noes.person_id
+            and targets.channel = noes.channel
+            and targets.address_type = noes.address_type
+            and targets.address = noes.address
+
+    union all
+
+    select
+        targets.person_id,
+        targets.channel,
+        noes_of_people.reason
+    from targets
+    inner join address_keys as own
+        on
+            targets.address_type = own.address_type
+            and targets.address = own.address
+            and own.people > 1
+            and (own.key = own.address or own.key_type = 'mailbox')
+    inner join address_keys as others on own.key_type = others.key_type and own.key = others.key
+    inner join addresses on others.address_type = addresses.address_type and others.address = addresses.address
+    inner join noes_of_people on addresses.person_id = noes_of_people.person_id and targets.channel = noes_of_people.channel
 ),
 
 suppressed as (
     select
         blocks.person_id,
         blocks.channel,
+        bool_or(blocks.reason = 'opted_out') as has_no,
         min(block_reasons.position) as position
     from blocks
-    inner join block_reasons on blocks.reason = block_reasons.reason
+    left join block_reasons on blocks.reason = block_reasons.reason
     group by blocks.person_id, blocks.channel
 ),
 
@@ -111,12 +130,11 @@ statements as (
             and targets.channel = consent_states.channel
 ),
 
--- a yes must be given for the target address (or by the app user); a no under any address is a no
+-- a yes must be given for the target address, or by the app user
 consented as (
     select
         person_id,
         channel,
-        bool_or(status = 'opted_out') as has_no,
         bool_or(status = 'opted_in' and (is_of_target or is_of_user)) as has_yes,
         coalesce(
             max(case when status = 'opted_in' and is_of_target then changed_at end),
@@ -131,7 +149,7 @@ judged as (
         targets.person_id,
         targets.channel,
         case
-            when consented.has_no or targets.is_account_closed then 'opted_out'
+            when suppressed.has_no or targets.is_account_closed then 'opted_out'
             when consented.has_yes then 'opted_in'
         end as consent_status,
         consented.opted_in_at,

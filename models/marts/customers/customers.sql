@@ -6,6 +6,10 @@ profiles as (
     select * from {{ ref('int_profiles') }}
 ),
 
+phone_keys as (
+    select * from {{ ref('int_phone_keys') }}
+),
+
 erased_people as (
     select * from {{ ref('int_erased_people') }}
 ),
@@ -47,8 +51,10 @@ shown_profiles as (
         ] %}
         case when erased_people.person_id is null then profiles.{{ attribute }} end as {{ attribute }},
         {%- endfor %}
+        case when erased_people.person_id is null then phone_keys.phone_e164 end as phone_e164,
         profiles.person_id
     from profiles
+    left join phone_keys on profiles.phone = phone_keys.phone and profiles.phone_region = phone_keys.region
     left join erased_people on profiles.person_id = erased_people.person_id
 ),
 
@@ -60,6 +66,7 @@ final as (
         shown_profiles.app_user_id,
         shown_profiles.email,
         shown_profiles.phone,
+        shown_profiles.phone_e164,
         shown_profiles.first_name,
         shown_profiles.last_name,
         shown_profiles.country,

@@ -9,7 +9,7 @@ cleaned as (
         user_id,
         customer_id,
         -- text
-        {{ normalised_email('email') }} as email,
+        {{ written_email('email') }} as email,
         default_city,
         default_region,
         upper(default_country) as default_country,

@@ -8,8 +8,8 @@ cleaned as (
         source_system,
         user_id,
         -- text
-        {{ normalised_email('email') }} as email,
-        {{ normalised_phone('phone') }} as phone,
+        {{ email_key('email') }} as email,
+        phone,
         lower(channel) as channel,
         coalesce(lower(status), 'unknown') as status,
         source,

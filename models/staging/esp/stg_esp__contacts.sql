@@ -9,7 +9,7 @@ cleaned as (
         contact_id,
         customer_id,
         -- text
-        {{ normalised_email('email') }} as email,
+        {{ written_email('email') }} as email,
         -- timestamps
         created_at
     from contacts

@@ -9,7 +9,7 @@ cleaned as (
         message_id,
         campaign_id,
         -- text
-        {{ normalised_email('email') }} as email,
+        {{ email_key('email') }} as email,
         -- timestamps
         sent_at,
         delivered_at,

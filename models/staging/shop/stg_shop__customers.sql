@@ -9,7 +9,7 @@ cleaned as (
         customer_id,
         referred_by_customer_id,
         -- text
-        {{ normalised_email('email') }} as email,
+        {{ written_email('email') }} as email,
         phone,
         first_name,
         last_name,

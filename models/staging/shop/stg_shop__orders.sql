@@ -9,7 +9,7 @@ cleaned as (
         order_id,
         customer_id,
         -- text
-        {{ normalised_email('email') }} as email,
+        {{ written_email('email') }} as email,
         phone,
         customer_name,
         lower(status) as status,

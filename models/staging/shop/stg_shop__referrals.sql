@@ -9,7 +9,7 @@ cleaned as (
         referral_id,
         referrer_customer_id,
         -- text
-        {{ normalised_email('referee_email') }} as referee_email,
+        {{ email_key('referee_email') }} as referee_email,
         -- timestamps
         invited_at,
         signed_up_at

@@ -39,11 +39,11 @@ first_codes as (
 -- an exported order names no customer, but an address
 known_emails as (
     select
-        {{ normalised_email('email_id') }} as email_id,
+        {{ email_key('email_id') }} as email_id,
         min(customer_id) as customer_id
     from exported_customers
     where email is not null
-    group by {{ normalised_email('email_id') }}
+    group by {{ email_key('email_id') }}
 ),
 
 loaded as (
@@ -89,7 +89,7 @@ from_export as (
             ['exported_orders.paid_at', 'exported_orders.fulfilled_at', 'exported_orders.cancelled_at']
         ) }} as updated_at
     from exported_orders
-    left join known_emails on {{ normalised_email('exported_orders.email_id') }} = known_emails.email_id
+    left join known_emails on {{ email_key('exported_orders.email_id') }} = known_emails.email_id
 ),
 
 unioned as (

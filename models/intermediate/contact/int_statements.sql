@@ -1,0 +1,135 @@
+-- address × channel × what was said or reported of it, from every table that says so
+with consents as (
+    select * from {{ ref('stg_esp__consents') }}
+    where status != 'silence'
+),
+
+suppressions as (
+    select * from {{ ref('stg_esp__suppressions') }}
+),
+
+messages as (
+    select * from {{ ref('stg_esp__messages') }}
+    where unsubscribed_at is not null or complained_at is not null
+),
+
+unreadable_noes as (
+    select * from {{ ref('int_unreadable_noes') }}
+),
+
+phone_keys as (
+    select * from {{ ref('int_phone_keys') }}
+    where region = ''
+),
+
+channels as (
+    select * from {{ ref('channels') }}
+),
+
+-- the reasons that a suppression can have
+block_reasons as (
+    select * from {{ ref('block_reasons') }}
+    where reason in ('erased', 'complaint', 'hard_bounce', 'unsubscribed')
+),
+
+said as (
+    select
+        email,
+        phone,
+        user_id,
+        channel,
+        case when status = 'opted_in' then 'opted_in' else 'opted_out' end as statement,
+        changed_at as said_at,
+        changed_at_utc as said_at_utc
+    from consents
+    where not {{ is_own_import('source') }}
+
+    union all
+
+    select
+        suppressions.email,
+        suppressions.phone,
+        suppressions.user_id,
+        suppressions.channel,
+        coalesce(block_reasons.reason, 'unsubscribed') as statement,
+        suppressions.suppressed_at as said_at,
+        cast(null as timestamp) as said_at_utc
+    from suppressions
+    left join block_reasons on suppressions.reason = block_reasons.reason
+    where not {{ is_own_import('suppressions.reason') }}
+    {% for statement, column in [('opted_out', 'unsubscribed_at'), ('complaint', 'complained_at')] %}
+    union all
+
+    select
+        email,
+        null as phone,
+        null as user_id,
+        'email' as channel,
+        '{{ statement }}' as statement,
+        {{ column }} as said_at,
+        {{ wall_clock_to_utc(column) }} as said_at_utc
+    from messages
+    where {{ column }} is not null
+    {% endfor %}
+),
+
+-- a number without its country, or that cannot be dialled, says yes to nobody
+per_address as (
+    select
+        'phone' as address_type,
+        case when said.statement = 'opted_in' then phone_keys.phone_e164 else phone_keys.phone_key end as address,
+        said.channel,
+        said.statement,
+        said.said_at,
+        said.said_at_utc
+    from said
+    inner join phone_keys on said.phone = phone_keys.phone
+    {% for address_type in ['email', 'user_id'] %}
+    union all
+
+    select
+        '{{ address_type }}' as address_type,
+        {{ address_type }} as address,
+        channel,
+        statement,
+        said_at,
+        said_at_utc
+    from said
+    {% endfor %}
+    union all
+
+    select
+        address_type,
+        address,
+        channel,
+        'unsubscribed' as statement,
+        null as said_at,
+        null as said_at_utc
+    from unreadable_noes
+),
+
+-- a no to an unnamed or unknown channel is a no to all, and so is an erasure; a yes is one to nothing
+per_channel as (
+    select
+        per_address.address_type,
+        per_address.address,
+        channels.channel,
+        per_address.statement,
+        per_address.said_at,
+        per_address.said_at_utc
+    from per_address
+    inner join channels
+        on
+            per_address.channel = channels.channel
+            or per_address.statement = 'erased'
+            or (
+                per_address.statement != 'opted_in'
+                and (
+                    per_address.channel is null
+                    or per_address.channel not in (select known.channel from {{ ref('channels') }} as known)
+                )
+            )
+    where per_address.address is not null
+)
+
+select * from per_channel

@@ -1,0 +1,43 @@
+"""By what addresses are compared: the marts' own macros (macros/address_keys.sql), as DuckDB expressions."""
+
+from functools import cache
+
+from keyed_hash import hmac_sql
+from raw_checks import raw_files
+
+
+@cache
+def _macros():
+    macros = raw_files.macros(raw_files.PROJECT, None, {}, files=("address_keys", "engine"))
+    macros["duckdb__ascii_domain"] = macros["punycode_of_labels"]  # in the marts' warehouse it is a function
+    return macros
+
+
+def written_email(sql):
+    """As it is written to others: composed, without blanks around it, lower case."""
+    return _macros()["written_email"](sql)
+
+
+def email_key(sql):
+    return _macros()["email_key"](sql)
+
+
+def mailbox_key(email_key):
+    """The mailbox behind the key of an e-mail address; of most it is the key."""
+    return _macros()["mailbox_key"](email_key)
+
+
+def national_number(phone):
+    """An E.164 number without its calling code."""
+    digits = f"substr({phone}, 2)"
+    return f"substr({digits}, length({_macros()['calling_code'](digits)}) + 1)"
+
+
+def hashed(key):
+    """The hash that the marts have of an erased address, as hexadecimal text; wants keyed_hash.use_key."""
+    return hashed_sha(f"sha256({key})")
+
+
+def hashed_sha(sha):
+    """The same, given the SHA-256 of the key."""
+    return f"lower(hex({hmac_sql(sha)}))"
