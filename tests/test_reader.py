@@ -651,7 +651,7 @@ def test_schemas_of_others_are_left_alone(read, tmp_path):
     connection.execute("create schema raw; create table raw.orders as select 1 as x; create schema raw_import")
     got = read({"orders.csv": TEXT}, connection=connection)
     assert got.said == [
-        "the warehouse has a schema raw_import that this project did not make; rename it, or take another LIFECYCLE_WAREHOUSE"
+        "the warehouse has a schema raw_import that this project did not make; rename it, take another LIFECYCLE_WAREHOUSE, or set the variable prefix_schemas"
     ]
     connection.execute("drop schema raw_import")
     for _ in range(2):
