@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from audience_export.ledger import Ledger
-from published import CHANNELS, person, sha256, suppression
+from published import CHANNELS, keyed_hash, person, sha256, suppression
 from shop import OPEN, SPECS, Shop
 
 PEOPLE, CHANGES, START = 300, 45, datetime(2026, 1, 1, 6, tzinfo=UTC)
@@ -31,7 +31,7 @@ DELIVERIES = {  # the five kinds: applies changes, only adds, replaces, hashes b
     "ads": {"destination": "meta", "channel": "ads", "mode": "delta"},
     "turns": {"destination": "csv", "channel": "email"},
 }
-SCENARIOS = ("usual", "never_acked", "refused", "mapping", "dropped", "renamed", "state_lost", "silence")
+SCENARIOS = ("apart", "usual", "never_acked", "refused", "mapping", "dropped", "renamed", "state_lost", "silence")
 
 
 @dataclass
@@ -104,10 +104,17 @@ class Life:
 
     def newcomer(self, i):
         rng = self.rng
-        phone = f"+1415555{rng.randrange(PEOPLE * 3):04}" if rng.random() < 0.7 else None
+        phone = self.new_phone() if rng.random() < 0.7 else None
         said = rng.choice(["yes"] * 7 + ["no", None])
         return Human(f"p{i:04}", f"person{i}.{rng.randrange(1000)}@example.com" if rng.random() < 0.95 else None, phone, said,
                      lists={a for a in AUDIENCES if rng.random() < 0.5})
+
+    def new_phone(self):
+        """Often somebody else's, but apart nobody shares an address."""
+        self.phones += 1
+        return f"+1415555{self.phones if self.scenario == 'apart' else self.rng.randrange(PEOPLE * 3):04}"
+
+    phones = 0
 
     def change(self, now):
         rng, one = self.rng, self.rng.choice(self.people)
@@ -120,10 +127,11 @@ class Life:
             one.lists.discard(rng.choice(AUDIENCES))
         elif what == "email":
             self.former_emails += [one.email] if one.email and one.said in ("yes", None) else []  # whoever said no takes it along
-            one.email = rng.choice([*self.former_emails[-3:], f"new{rng.randrange(10**6)}@example.com"])
+            reused = self.former_emails[-3:] if self.scenario != "apart" else []
+            one.email = rng.choice([*reused, f"new{rng.randrange(10**6)}@example.com"])
         elif what == "phone":
-            one.phone = f"+1415555{rng.randrange(PEOPLE * 3):04}"
-        elif what == "shares":
+            one.phone = self.new_phone()
+        elif what == "shares" and self.scenario != "apart":
             other = rng.choice(self.people)
             one.phone = other.phone or one.phone
         elif what in ("no", "silence") and one.said in ("yes", "no", None):
@@ -153,7 +161,7 @@ class Life:
         rows = [suppression(channel, kind, address, why) for (kind, address), (_, why) in listed.items() for channel in ("email", "ads")]
         rows += [suppression(channel, kind, None, "erased", sha256(address)) for pair in self.gone
                  for kind, address in zip(("email", "phone"), pair, strict=True) if address for channel in ("email", "ads")]
-        rows = list({(r[0], r[1], r[3]): r for r in rows}.values())
+        rows = list({(r[0], r[1], r[3] or keyed_hash(sha256(r[2]))): r for r in rows}.values())
         self.shop.publish(people, rows, as_of=(now - timedelta(days=1)).date())
         with duckdb.connect(str(self.shop.source)) as con:
             quiet = [one.key for one in self.people if one.said is None]
@@ -180,9 +188,8 @@ class Life:
         said = {one.key: one.said for one in self.people}
         noes = {one.key for one in self.people if one.said in ("no", "complaint", "erased")}
         listed = {a for one in self.people if one.key in noes for a in ({one.email, one.phone} - {None})} | {a for pair in self.gone for a in pair if a}
-        blocked = {a for one in self.people if one.said != "yes" for a in self.addresses(vendor, one)}
         bad = {key for (v, key), owners in self.written_for.items() if v == vendor and owners & noes}
-        able = [one for one in self.people if said[one.key] == "yes" and self.addresses(vendor, one) and not self.addresses(vendor, one) & blocked
+        able = [one for one in self.people if said[one.key] == "yes" and self.addresses(vendor, one)
                 and not {one.email, one.phone} & listed and not set(self.keys(vendor, one)) & bad]
         return able, bad
 
