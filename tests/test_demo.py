@@ -15,7 +15,7 @@ def test_the_same_rows_in_any_order_give_the_same_marts(demo_raw, demo_warehouse
         rows = f"select columns(* exclude file_row_number) from read_parquet('{path}', file_row_number = true)"
         duckdb.execute(f"copy ({rows} order by md5(cast(file_row_number as varchar))) to '{target}'")
     first = checksums(demo_warehouse)
-    assert all(count for count, _ in first.values()), "every mart has rows on the demo data"
+    assert [mart for mart, (count, _) in first.items() if not count] == ["runs"], "every mart has rows on the demo data, but the log of daily runs"
     for number, folder in enumerate((demo_raw, shuffled)):
         again = tmp_path / f"again{number}.duckdb"
         dbt("build", *NO_UNIT_TESTS, raw=folder, warehouse=again, variables=DEMO)

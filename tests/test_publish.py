@@ -129,7 +129,7 @@ def test_a_killed_publish_leaves_the_old_file_or_the_new_one(demo_warehouse, cha
 
 def test_nothing_is_published_that_was_not_built_whole_and_green(demo_warehouse, tmp_path):
     copy, published = tmp_path / "red.duckdb", tmp_path / "customer_lifecycle.duckdb"
-    later = "insert into audit.invocations values ('later', {}, timestamp '2999-01-01', {}, false)"
+    later = "insert into audit.invocations values ('later', {}, timestamp '2999-01-01', {}, false, 'marts')"
     for sql, message in (
         (later.format("'build'", "false"), "did not end green"),
         (later.format("'test'", "null"), "did not end green"),
