@@ -4,7 +4,7 @@ import shutil
 
 import duckdb
 
-from support import DEMO, NO_UNIT_TESTS, Warehouse, checksums, dbt, script
+from support import DEMO, NO_UNIT_TESTS, Warehouse, checksums, dbt, script, share_key
 
 
 def test_the_same_rows_in_any_order_give_the_same_marts(demo_raw, demo_warehouse, tmp_path):
@@ -18,6 +18,7 @@ def test_the_same_rows_in_any_order_give_the_same_marts(demo_raw, demo_warehouse
     assert [mart for mart, (count, _) in first.items() if not count] == ["runs"], "every mart has rows on the demo data, but the log of daily runs"
     for number, folder in enumerate((demo_raw, shuffled)):
         again = tmp_path / f"again{number}.duckdb"
+        share_key(demo_warehouse, again)
         dbt("build", *NO_UNIT_TESTS, raw=folder, warehouse=again, variables=DEMO)
         assert checksums(again) == first
 

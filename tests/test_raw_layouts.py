@@ -43,8 +43,6 @@ def marts(tmp_path_factory):
             "build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test", "--profiles-dir", str(profiles),
             raw=raw, warehouse=warehouse, variables=DEMO | {"raw_databases": chosen or {}},
         )  # fmt: skip
-        with duckdb.connect(str(warehouse)) as connection:
-            connection.execute("alter table marts.source_tables drop column loaded_at")  # other files, other times
         return checksums(warehouse)
 
     return build
