@@ -76,6 +76,10 @@ words as (
 
 -- a number is a phone or a user only if somebody is known under it
 known as (
+    {%- for address_type, word in [
+        ('phone', phone_digits(replace_matches('words.word', '[A-Za-z].*$', ''))),
+        ('user_id', strip(replace_matches('words.word', '^:', '')))
+    ] %}
     select
         words.source,
         words.table_name,
@@ -85,26 +89,9 @@ known as (
         spellings.address_type,
         spellings.address
     from words
-    inner join spellings
-        on
-            spellings.address_type = 'phone'
-            and spellings.spelling = {{ phone_digits(replace_matches('words.word', '[A-Za-z].*$', '')) }}
-
-    union all
-
-    select
-        words.source,
-        words.table_name,
-        words.row_key,
-        words.reason,
-        words.channel,
-        spellings.address_type,
-        spellings.address
-    from words
-    inner join spellings
-        on
-            spellings.address_type = 'user_id'
-            and spellings.spelling = {{ strip(replace_matches('words.word', '^:', '')) }}
+    inner join spellings on spellings.address_type = '{{ address_type }}' and spellings.spelling = {{ word }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 noes as (
