@@ -357,7 +357,7 @@ class Shop:
         }
 
     def reach(self, person, channel):
-        """(may be contacted, consent_status, consented_at, why not)"""
+        """(may be contacted, consent_status, consented_at, why not, their own no)"""
         profile, kind = self.profiles[person], CHANNELS[channel]
         target = {"email": profile["email"], "phone": phone_of(profile["phone"]), "user_id": profile["app_user_id"]}[kind]
         states = {address: self.states.get((address, channel)) for address in self.addresses[person]}
@@ -365,10 +365,11 @@ class Shop:
         times = [at for (of, _), at in yeses.items() if of == "user_id" and at]
         at = yeses.get((kind, target)) or (max(times) if times else None)
         status = None
-        blocks = self.noes(person, channel) | self.noes_to((kind, target), channel)
+        own = self.noes(person, channel) | ({OPTED_OUT} if profile["closed"] else set())
+        blocks = own | self.noes_to((kind, target), channel)
         for other in self.owners[kind, target]:
             blocks |= self.noes(other, channel)
-        if OPTED_OUT in blocks or profile["closed"]:
+        if OPTED_OUT in blocks:
             status = "opted_out"
         elif any(address == (kind, target) or address[0] == "user_id" for address in yeses):
             status = "opted_in"
@@ -377,7 +378,8 @@ class Shop:
             reason = "no_consent"
         if reason is None and target is None:
             reason = "no_address"
-        return reason is None, status, at if status == "opted_in" else None, reason
+        own_no = (*SEVERITY, "opted_out")[min(own)] if own else None
+        return reason is None, status, at if status == "opted_in" else None, reason, own_no
 
     # --- more of a person --------------------------------------------------------------------------------------
 

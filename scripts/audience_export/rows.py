@@ -236,6 +236,12 @@ def in_utc(kind, sql):
     return f"timezone('UTC', timezone(getvariable('time_zone'), {sql}))" if kind == "TIMESTAMP" else sql
 
 
+def has_column(con, mart, column):
+    """Whether a mart has a column that it may lack."""
+    return con.execute("select 1 from duckdb_columns() where schema_name = 'marts' and table_name = ? and column_name = ?",
+                       [mart, column]).fetchone() is not None
+
+
 def check_contract(con):
     """Hold the marts against what the export reads. Problem 3 with all that is wrong.
 
@@ -282,17 +288,19 @@ def contact(con, channel):
     """Create (once) the table of how each person stands on a channel: (person_id, consented_at, rank, said).
 
     rank: the severity of the person's own state, 0 only with consent, and nothing against it; said: the reason of an
-    explicit no that is not about an address alone. Returns the table's name;
-    Problem 3 when a person has two rows.
+    explicit no of their own, that is neither about an address alone nor somebody else's who shares one. Marts that cannot
+    tell count every no. Returns the table's name; Problem 3 when a person has two rows.
     """
     table = f"contact_{channel}"
+    own = """case when ch.blocked_reason in ('unsubscribed', 'complaint', 'erased') then ch.blocked_reason
+        when ch.consent_status = 'opted_out' and coalesce(ch.blocked_reason, 'no_consent') <> 'hard_bounce' then 'opted_out' end"""
+    if has_column(con, "customer_channels", "own_no_reason"):
+        own = "ch.own_no_reason"
     con.execute(f"""create temp table if not exists {table} as
         select p.person_id, ch.consented_at, (case when p.stage = 'erased' then 5
             when ch.can_contact and ch.consent_status = 'opted_in' and ch.blocked_reason is null and p.can_{channel} then 0
             else {_rank('ch.blocked_reason')} end)::utinyint as rank,
-            case when p.stage = 'erased' then 'erased'
-                when ch.blocked_reason in ('unsubscribed', 'complaint', 'erased') then ch.blocked_reason
-                when ch.consent_status = 'opted_out' and coalesce(ch.blocked_reason, 'no_consent') <> 'hard_bounce' then 'opted_out' end as said
+            case when p.stage = 'erased' then 'erased' else {own} end as said
         from marts.customers p
         left join marts.customer_channels ch on ch.person_id = p.person_id and ch.channel = '{channel}'""")
     one_each = f"select (select count(*) from {table}) = (select count(*) from marts.customers)"

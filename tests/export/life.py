@@ -165,7 +165,7 @@ class Life:
         self.shop.publish(people, rows, as_of=(now - timedelta(days=1)).date())
         with duckdb.connect(str(self.shop.source)) as con:
             quiet = [one.key for one in self.people if one.said is None]
-            con.execute("update marts.customer_channels set consent_status = null, consented_at = null where person_id in (select unnest(?::varchar[]))", [quiet])
+            con.execute("update marts.customer_channels set consent_status = null, consented_at = null, own_no_reason = null where person_id in (select unnest(?::varchar[]))", [quiet])
 
     # ---- the oracle ----
 

@@ -6,12 +6,14 @@
 import hashlib
 import hmac
 import re
+from collections import Counter
 from datetime import date, datetime
 
 import duckdb
 import phonenumbers
 
 KEY = bytes.fromhex("ab" * 32)  # of the shop's state
+OWN = ["opted_out", "unsubscribed", "complaint", "erased"]
 SEVERITY = ["no_consent", "unsubscribed", "hard_bounce", "complaint", "erased"]
 CHANNELS = ("email", "sms", "push", "ads")
 AS_OF = date(2026, 11, 21)
@@ -62,7 +64,8 @@ def person(  # noqa: PLR0917
     row["phone_e164"] = e164(phone, row["country"])
     channels = {channel: (blocked.get(channel), consented_at) for channel in CHANNELS}
     row |= {f"can_{channel}": channel not in blocked for channel in CHANNELS}
-    return {"row": row, "channels": channels, "audiences": audiences, "is_holdout": is_holdout}
+    own = {channel: stronger(None, reason) for channel, reason in blocked.items() if reason != "hard_bounce"}
+    return {"row": row, "channels": channels, "own": own, "audiences": audiences, "is_holdout": is_holdout}
 
 
 def suppression(channel, address_type, address=None, reason="unsubscribed", sha=None):
@@ -70,22 +73,37 @@ def suppression(channel, address_type, address=None, reason="unsubscribed", sha=
 
 
 def judged(people, suppressions):
-    """The people as the marts have them: who has an address that is on the list may not be contacted."""
-    hit = {}
+    """The people as the marts have them: who has an address that is on the list may not be contacted, and said so where nobody
+    else has it.
+    """
+    people, hit, owners = list(people), {}, Counter()
+    for one in people:
+        owners.update(addresses(one["row"]))
     for channel, kind, address, hashed, reason, _ in suppressions:
         hit.setdefault((kind, address or hashed), []).append((channel, reason))
     for one in people:
-        row, channels = {**one["row"]}, {**one["channels"]}
-        known = [("email", row["email"]), ("user_id", row["app_user_id"]), *(("phone", form) for form in phone_forms(row["phone_e164"]))]
-        known += [(kind, keyed_hash(sha256(address))) for kind, address in known if address]
-        for on, reason in (pair for address in known for pair in hit.get(address, ())):
+        row, channels, own = {**one["row"]}, {**one["channels"]}, {**one["own"]}
+        for address, on, reason in ((address, *pair) for address in addresses(row) for pair in hit.get(address, ())):
             for channel in CHANNELS if on is None else [on]:
                 found = reason if reason in SEVERITY else "no_consent"
                 now, at = channels[channel]
                 if now is None or SEVERITY.index(found) > SEVERITY.index(now):
                     channels[channel] = (found, at)
                 row[f"can_{channel}"] = False
-        yield {**one, "row": row, "channels": channels}
+                if owners[address] == 1 and found not in ("hard_bounce", "erased"):  # who was erased has it, too
+                    own[channel] = stronger(own.get(channel), found)
+        yield {**one, "row": row, "channels": channels, "own": own}
+
+
+def stronger(one, other):
+    """The stronger of two noes of one's own."""
+    return max([no for no in (one, "opted_out" if other == "no_consent" else other) if no], key=OWN.index)
+
+
+def addresses(row):
+    """[(kind, address or its hash)] by which the list meets somebody."""
+    known = [("email", row["email"]), ("user_id", row["app_user_id"]), *(("phone", form) for form in phone_forms(row["phone_e164"]))]
+    return [(kind, form) for kind, address in known if address for form in (address, keyed_hash(sha256(address)))]
 
 
 def phone_forms(number):
@@ -107,7 +125,7 @@ def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue
     with duckdb.connect(str(path)) as con:
         con.execute(f"""create schema marts; use marts; create table customers ({CUSTOMERS});
             create table customer_channels (person_id varchar, channel varchar, can_contact boolean, consent_status varchar,
-                consented_at timestamp, blocked_reason varchar);
+                consented_at timestamp, blocked_reason varchar, own_no_reason varchar);
             create table suppression_list (channel varchar, address_type varchar, address varchar, address_hash varchar,
                 reason varchar, suppressed_at timestamp);
             create table audience_members (audience varchar, person_id varchar, entered_on date, is_holdout boolean,
@@ -133,7 +151,7 @@ def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue
                 con.execute(f"update customers set {name} = ?::{kind} where person_id = ?", [value, one["row"]["person_id"]])
         fill(con, "customer_channels", [
             (p["row"]["person_id"], channel, reason is None, "opted_out" if reason == "no_consent" else "opted_in",
-             None if reason == "no_consent" else at, reason)
+             None if reason == "no_consent" else at, reason, p["own"].get(channel))
             for p in people for channel, (reason, at) in p["channels"].items()])
         fill(con, "suppression_list", suppressions)
         fill(con, "audience_members", [

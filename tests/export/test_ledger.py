@@ -233,7 +233,7 @@ def test_who_said_nothing_is_removed_and_never_suppressed(shop):
     shop("ack", RUNS[0], code=0)
     shop.publish([person("p000", "person0@example.com", consent=()), *people[1:]], [])
     with duckdb.connect(str(shop.source)) as con:
-        con.execute("update marts.customer_channels set consent_status = null where person_id = 'p000'")
+        con.execute("update marts.customer_channels set consent_status = null, own_no_reason = null where person_id = 'p000'")
     shop(code=0, now=DAYS[1])
     assert cells(shop, "csv/at_risk.removed.csv", RUNS[1]) == ["person0@example.com"]
     assert cells(shop, "csv/suppress.csv", RUNS[1]) == []

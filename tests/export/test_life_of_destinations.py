@@ -52,8 +52,8 @@ SPOILT = {  # rule: (file, what stands there, what is put in its place, scenario
     "dropped audiences stay": ("run", "if audience not in audiences:", "if False:", "dropped"),
     "a renamed delivery is forgotten": ("../export_audiences", "if args.destination:\n        return []", "if True:\n        return []", "renamed"),
     "R13: a lost state is not read back": ("state", "if manifest and manifest[\"run\"] not in known and manifest.get(\"deliveries\"):", "if False:", "state_lost"),
-    "silence is suppressed": ("rows", "when ch.consent_status = 'opted_out' and coalesce(ch.blocked_reason, 'no_consent') <> 'hard_bounce' then 'opted_out' end as said",
-                              "when ch.blocked_reason = 'no_consent' then 'opted_out' end as said", "silence"),
+    "silence is suppressed": ("rows", "else {own} end as said", "else coalesce({own}, ch.blocked_reason) end as said", "silence"),
+    "R9: a no spreads further than one step": ("rows", 'if has_column(con, "customer_channels", "own_no_reason"):', "if False:", "usual"),
 }
 
 

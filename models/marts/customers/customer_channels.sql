@@ -113,6 +113,16 @@ suppressed as (
     group by blocks.person_id, blocks.channel
 ),
 
+own_noes as (
+    select
+        noes_of_people.person_id,
+        noes_of_people.channel,
+        min(block_reasons.position) as position
+    from noes_of_people
+    left join block_reasons on noes_of_people.reason = block_reasons.reason
+    group by noes_of_people.person_id, noes_of_people.channel
+),
+
 statements as (
     select
         targets.person_id,
@@ -154,10 +164,14 @@ judged as (
         end as consent_status,
         consented.opted_in_at,
         targets.address is not null as has_address,
-        suppressed.position as suppression_position
+        suppressed.position as suppression_position,
+        own_noes.person_id is not null or targets.is_account_closed as has_own_no,
+        own_noes.position as own_position
     from targets
     left join suppressed
         on targets.person_id = suppressed.person_id and targets.channel = suppressed.channel
+    left join own_noes
+        on targets.person_id = own_noes.person_id and targets.channel = own_noes.channel
     left join consented
         on targets.person_id = consented.person_id and targets.channel = consented.channel
 ),
@@ -169,9 +183,11 @@ with_reason as (
             when judged.suppression_position is not null then block_reasons.reason
             when judged.consent_status is null or judged.consent_status != 'opted_in' then 'no_consent'
             when not judged.has_address then 'no_address'
-        end as blocked_reason
+        end as blocked_reason,
+        case when judged.has_own_no then coalesce(own_reasons.reason, 'opted_out') end as own_no_reason
     from judged
     left join block_reasons on judged.suppression_position = block_reasons.position
+    left join block_reasons as own_reasons on judged.own_position = own_reasons.position
 ),
 
 final as (
@@ -181,7 +197,8 @@ final as (
         blocked_reason is null as can_contact,
         consent_status,
         case when consent_status = 'opted_in' then opted_in_at end as consented_at,
-        blocked_reason
+        blocked_reason,
+        own_no_reason
     from with_reason
 )
 
