@@ -308,6 +308,13 @@ select * from keys
 {% endmacro %}
 
 
+{#- Is an address given as its SHA-256, as partners list those who must not be written to? -#}
+{% macro is_listed_hash(address) %}{{ return(matches(address, '^ *[0-9A-Fa-f]{64} *$')) }}{% endmacro %}
+
+{#- That SHA-256, else null. -#}
+{% macro listed_hash(address) %}{{ return("case when " ~ is_listed_hash(address) ~ " then lower(" ~ strip(address) ~ ") end") }}{% endmacro %}
+
+
 {#- Is the source of a consent, or the reason of a suppression, what our own import wrote there? Read back, that is no statement. -#}
 {% macro is_own_import(word) %}
     {%- set words = [] -%}

@@ -283,7 +283,7 @@
 {% macro remarks(value, column, physical) %}
     {%- set place, type, found = column.name ~ ': ', column.data_type, [] -%}
     {%- if type == 'string' and column.config.meta.address == 'email' -%}
-        {%- do found.append({'when': column.name ~ " not like '%_@_%'", 'text': place ~ 'no address, there is no @ in it'}) -%}
+        {%- do found.append({'when': column.name ~ " not like '%_@_%' and not " ~ is_listed_hash(column.name), 'text': place ~ 'no address, there is no @ in it'}) -%}
     {%- elif type == 'string' and (column.config.meta.id or column.config.meta.address == 'phone') -%}
         {%- if physical == 'VARCHAR' -%}
             {%- do found.append({'when': is_shortened(value), 'text': place ~ 'damaged, a spreadsheet has shortened the number to a form such as 1.2E+11'}) -%}

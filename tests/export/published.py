@@ -83,7 +83,7 @@ def judged(people, suppressions):
         hit.setdefault((kind, address or hashed), []).append((channel, reason))
     for one in people:
         row, channels, own = {**one["row"]}, {**one["channels"]}, {**one["own"]}
-        for address, on, reason in ((address, *pair) for address in addresses(row) for pair in hit.get(address, ())):
+        for address, on, reason in ((known, *pair) for known in addresses(row) for pair in hit.get(known, ())):
             for channel in CHANNELS if on is None else [on]:
                 found = reason if reason in SEVERITY else "no_consent"
                 now, at = channels[channel]

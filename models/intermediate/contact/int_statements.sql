@@ -22,6 +22,11 @@ phone_keys as (
     where region = ''
 ),
 
+address_keys as (
+    select * from {{ ref('int_address_keys') }}
+    where key_type != 'user_id'
+),
+
 channels as (
     select * from {{ ref('channels') }}
 ),
@@ -37,6 +42,8 @@ said as (
         email,
         phone,
         user_id,
+        email_hash,
+        phone_hash,
         channel,
         case when status = 'opted_in' then 'opted_in' else 'opted_out' end as statement,
         changed_at as said_at,
@@ -50,6 +57,8 @@ said as (
         suppressions.email,
         suppressions.phone,
         suppressions.user_id,
+        suppressions.email_hash,
+        suppressions.phone_hash,
         suppressions.channel,
         coalesce(block_reasons.reason, 'unsubscribed') as statement,
         suppressions.suppressed_at as said_at,
@@ -64,6 +73,8 @@ said as (
         email,
         null as phone,
         null as user_id,
+        null as email_hash,
+        null as phone_hash,
         'email' as channel,
         '{{ statement }}' as statement,
         {{ column }} as said_at,
@@ -71,6 +82,15 @@ said as (
     from messages
     where {{ column }} is not null
     {% endfor %}
+),
+
+-- what a partner lists as a hash says no to the address of ours that has it
+hashed_keys as (
+    select distinct
+        case when key_type = 'mailbox' then 'email' else key_type end as address_type,
+        key as address,
+        {{ sha256('key') }} as hash
+    from address_keys
 ),
 
 -- a number without its country, or that cannot be dialled, says yes to nobody
@@ -95,6 +115,20 @@ per_address as (
         said_at,
         said_at_utc
     from said
+    {% endfor %}
+    {%- for hash in ['email_hash', 'phone_hash'] %}
+    union all
+
+    select
+        hashed_keys.address_type,
+        hashed_keys.address,
+        said.channel,
+        said.statement,
+        said.said_at,
+        said.said_at_utc
+    from said
+    inner join hashed_keys on said.{{ hash }} = hashed_keys.hash
+    where said.statement != 'opted_in'
     {% endfor %}
     union all
 

@@ -9,7 +9,9 @@ cleaned as (
         user_id,
         -- text
         {{ email_key('email') }} as email,
-        phone,
+        case when not {{ is_listed_hash('phone') }} then phone end as phone,
+        {{ listed_hash('email') }} as email_hash,
+        {{ listed_hash('phone') }} as phone_hash,
         lower(channel) as channel,
         lower(reason) as reason,
         -- timestamps
