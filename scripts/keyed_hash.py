@@ -1,8 +1,9 @@
 """The keyed hash of addresses: HMAC-SHA-256 with a key that only this installation has.
 
 It tells whether two addresses are the same after the addresses themselves are gone; without the key nobody can try
-out guesses. The key is the file <state>/key, made by the first run that needs it. <state>/key.check, made with it, tells
-that hashes were made and by which key: without it a lost key would pass for one that was never there.
+out guesses. The key is the file <state>/key, made by the first run that needs it, or a link to where it lies (variable
+key_file). <state>/key.check, made with it, tells that hashes were made and by which key: without it a lost key would pass
+for one that was never there.
 
 Errors: Problem 2 when the key is missing though it was there, or is another one.
 """
@@ -19,9 +20,13 @@ BLOCK = 64  # bytes that SHA-256 takes at a time
 
 
 def read_key(state, path=None):
-    """The key as bytes, of the file `path` (default <state>/key); made when there is none and never was one."""
+    """The key as bytes, of the file `path` (default <state>/key); made when there is none and never was one.
+
+    <state>/key then leads to it, so that whatever knows the state finds it.
+    """
     state = Path(state)
-    path, check = Path(path or state / "key"), state / "key.check"
+    usual, check = state / "key", state / "key.check"
+    path = Path(path or usual)
     if not path.exists():
         if check.exists():
             raise Problem(2, f"{path}: the key of the hashes in {state} is missing; restore the file from a backup")
@@ -38,6 +43,10 @@ def read_key(state, path=None):
         _create(check, mark)
     if check.read_text(encoding="ascii", errors="replace").strip() != mark:
         raise Problem(2, f"{path}: this is another key than that of the hashes in {state}; restore the file from a backup")
+    if path != usual and not usual.exists():
+        link = state / f".key.{secrets.token_hex(4)}"
+        link.symlink_to(path.absolute())
+        os.replace(link, usual)
     return key
 
 

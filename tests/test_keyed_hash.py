@@ -50,5 +50,11 @@ def test_another_key_is_not_taken(tmp_path, text, word):
 
 
 def test_the_key_may_lie_elsewhere(tmp_path):
-    key = read_key(tmp_path / "state", tmp_path / "vault" / "key")
-    assert read_key(tmp_path / "state", tmp_path / "vault" / "key") == key and not (tmp_path / "state" / "key").exists()
+    vault = tmp_path / "vault" / "key"
+    key = read_key(tmp_path / "state", vault)
+    assert read_key(tmp_path / "state", vault) == read_key(tmp_path / "state") == key, "the state leads to it"
+    assert (tmp_path / "state" / "key").readlink() == vault
+    moved = vault.rename(tmp_path / "moved")
+    with pytest.raises(Problem, match="is missing"):
+        read_key(tmp_path / "state")
+    assert read_key(tmp_path / "state", moved) == read_key(tmp_path / "state") == key

@@ -145,6 +145,13 @@ def code(kind, sql):
     return f"(select max(code) from codes where kind = '{kind}' and name = {word(sql)})"
 
 
+def read_other_domains(con):
+    """Create `other_domains` (person_id, email_key): whose domain may be spelled in two ways, as people read it and as the DNS does."""
+    con.execute(f"""create temp table other_domains as select person_id, {keys.email_key('email')} as email_key
+        from (select person_id, {ADDRESS['email']} as email from {PERSON}
+              where strlen(p.email) <> length(p.email) or contains(lower(p.email), '@xn--') or contains(lower(p.email), '.xn--'))""")
+
+
 def word(sql):
     """A name as it is looked up: without accents, dots, dashes and capitals."""
     return (f"trim(regexp_replace(regexp_replace(lower(strip_accents({sql})), '[''.`\\x{{2019}}\\x{{B4}}]', '', 'g'), "
@@ -503,6 +510,10 @@ def settle(con, delivery):
     changes = [(f"coalesce({', '.join(f'c{i}' for i in ids)})", "reason = 'duplicate'")]
     changes += [(f"c{i}", f"c{i} = null, withheld = concat_ws(' ', withheld, '{i}:duplicate')")
                 for i in unique if delivery.spec.get("unique")]
+    if any(delivery.columns[i].field == "email" for i in ids) and con.execute("select 1 from other_domains limit 1").fetchone():
+        con.execute("""update file_rows set reason = 'duplicate' where reason is null and person_id in (
+            select unnest(list_sort(list(person_id))[2:]) from other_domains
+            where person_id in (select person_id from file_rows where reason is null) group by email_key having count(*) > 1)""")
     for value, change in changes:
         written = f"reason is null and {value} is not null"
         # Most files have no duplicates, which 64-bit hashes prove three times as fast as the values.

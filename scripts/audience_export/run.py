@@ -62,6 +62,7 @@ class Run:
         self.as_of = con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0]
         rows.set_time_zone(con)
         rows.read_codes(con)
+        rows.read_other_domains(con)
         use_key(con, read_key(state.folder.parent))
         con.execute("create temp table quarantine "
                     "(person_id varchar, delivery varchar, audience varchar, field varchar, rule varchar)")

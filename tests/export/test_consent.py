@@ -185,3 +185,10 @@ def test_an_erased_phone_reaches_a_destination_that_holds_digits(shop):
                  [suppression(None, "phone", None, "erased", sha256("+16505551212"))])
     shop(code=0, now="2026-11-23T06:00:00")
     assert "16505551212" in shop.file("salesforce_marketing_cloud/suppress.csv", "20261123T060000Z").read_text()
+
+
+def test_one_address_is_in_a_file_once_however_its_domain_is_spelled(shop):
+    shop.publish([person("b", "info@xn--mller-kva.de"), person("a", "info@m\u00fcller.de"), person("c", "other@m\u00fcller.de")], [])
+    result = shop.json(code=0)
+    assert shop.file("csv/at_risk.csv").read_text().splitlines()[1:] == ["info@m\u00fcller.de,Ann,at_risk", "other@m\u00fcller.de,Ann,at_risk"]
+    assert result["manifest"]["deliveries"]["csv"]["audiences"]["at_risk"]["reasons"] == {"duplicate": 1}
