@@ -220,6 +220,8 @@ class Life:
             self.export(now)
             self.late()
             self.judge_ledger(f"day {self.day}")
+            if self.wrong:  # what follows from it says no more
+                break
         return self.wrong
 
     def turn(self, now, days):
