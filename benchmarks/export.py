@@ -73,8 +73,9 @@ def build(path, people):
                 date '2024-01-01' + (i % 700)::int as last_order_date, i % 100003 / 7 as net_revenue,
                 true as can_email, true as can_sms, true as can_push, i % 100 >= 3 as can_ads
             from range({people}) t(i);
-            insert into customer_channels select person_id, channel, ok, if(ok, 'opted_in', 'opted_out'),
-                if(ok, timestamp '2026-01-02 03:04:05', null), if(ok, null, 'no_consent')
+            insert into customer_channels by name select person_id, channel, ok as can_contact, if(ok, 'opted_in', 'opted_out') as consent_status,
+                if(ok, timestamp '2026-01-02 03:04:05', null) as consented_at, if(ok, null, 'no_consent') as blocked_reason,
+                if(ok, null, 'opted_out') as own_no_reason
                 from (select person_id, unnest(['email', 'sms', 'push', 'ads']) as channel,
                       unnest([can_email, can_sms, can_push, can_ads]) as ok from customers);
             insert into audience_members by name select 'everyone' as audience, person_id, date '2026-11-01' as entered_on,

@@ -27,6 +27,11 @@ def mailbox_key(email_key):
     return _macros()["mailbox_key"](email_key)
 
 
+def is_aliased(email_key):
+    """Whether several spellings of it may reach one mailbox."""
+    return _macros()["is_aliased"](email_key)
+
+
 def national_number(phone):
     """An E.164 number without its calling code."""
     digits = f"substr({phone}, 2)"

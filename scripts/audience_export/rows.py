@@ -276,13 +276,16 @@ def check_contract(con):
 PERSON = "marts.customers p"
 ADDRESS = {"email": normalised("email", "p.email"), "phone": "p.phone_e164", "app_user_id": "nullif(p.app_user_id, '')"}
 TYPES = {"email": "email", "phone": "phone", "app_user_id": "user_id"}
-# How a person is compared with each kind of blocking value, by the keys of the marts. A number that was listed without its
-# country is met by every number that has it behind its calling code.
-NATIONAL = ["national_number", "'0' || national_number", "substr(phone, 2)"]
+# By what each address is compared with each kind of blocking value, made of its key in the marts. A number that was listed
+# without its country is met by every number that has it behind its calling code.
+NATIONAL = [keys.national_number("key"), f"'0' || {keys.national_number('key')}", "substr(key, 2)"]
+KEY = {"email": f"case when regexp_full_match(p.email, '{PLAIN_EMAIL}') then p.email else {keys.email_key('p.email')} end",
+       "phone": ADDRESS["phone"], "app_user_id": ADDRESS["app_user_id"]}
 PROBES = {
-    "email": {"email": ["email_key"], "email_hash": [keys.hashed("email_key")], "mailbox": ["mailbox_key"]},
-    "app_user_id": {"user_id": ["app_user_id"], "user_id_hash": [keys.hashed("app_user_id")]},
-    "phone": {"phone": ["phone", *NATIONAL], "phone_no": NATIONAL, "phone_hash": [keys.hashed(form) for form in ("phone", *NATIONAL)]},
+    "email": [("email", "key"), ("email_hash", keys.hashed("key")), ("mailbox", keys.mailbox_key("key"))],
+    "app_user_id": [("user_id", "key"), ("user_id_hash", keys.hashed("key"))],
+    "phone": [("phone", "key"), ("phone_hash", keys.hashed("key")), *((kind, form) for form in NATIONAL for kind in ("national", "phone_no")),
+              *(("phone_hash", keys.hashed(form)) for form in NATIONAL)],
 }
 
 
@@ -316,23 +319,35 @@ def contact(con, channel):
     return table
 
 
-def block(con, channel):
-    """Create (once) the table of what blocks an address on a channel, itself or its hash: (kind, value, rank), from the
-    suppression list. Returns (name, kinds).
+def listed(con, channel):
+    """Create (once) whose addresses are on the list of a channel, themselves or their hashes: (person_id, and of each address of
+    the channel the severity). Returns the table's name.
     """
-    table = f"block_{channel}"
-    contact(con, channel)
+    table = f"listed_{channel}"
+    if con.execute("select 1 from duckdb_tables() where temporary and table_name = ?", [table]).fetchone():
+        return table
     # only the marts know of a later yes to the number with its country
-    followed = "address_type = 'phone' and reason = 'opted_out' and not starts_with(address, '+')"
-    con.execute(f"""create temp table if not exists {table} as
+    followed = "address_type = 'phone' and reason = 'opted_out'"
+    con.execute(f"""create or replace temp table blocking as
         with listed as (select *, {_rank('reason')} as rank from marts.suppression_list
                         where channel = '{channel}' or channel is null)
         select kind, value, max(rank)::utinyint as rank from (
-            select if({followed}, 'phone_no', address_type) as kind, address as value, rank from listed
+            select case when address_type <> 'phone' or starts_with(address, '+') then address_type
+                when {followed} then 'phone_no' else 'national' end as kind, address as value, rank from listed
             union all select address_type || '_hash', address_hash, rank from listed where address is null
-            union all select 'mailbox', {keys.mailbox_key('address')}, rank from listed where address_type = 'email')
+            union all select 'mailbox', {keys.mailbox_key('address')}, rank from listed where address_type = 'email' and {keys.is_aliased('address')})
         where value <> '' group by all""")
-    return table, sorted(row[0] for row in con.execute(f"select distinct kind from {table}").fetchall())
+    kinds = {row[0] for row in con.execute("select distinct kind from blocking").fetchall()}
+    meets = []
+    for n, field in enumerate(CHANNELS[channel]):
+        probes = [(kind, form) for kind, form in PROBES[field] if kind in kinds and (kind != "phone_no" or n > 0)]
+        joins = " ".join(f"left join blocking b{i} on b{i}.kind = '{kind}' and b{i}.value = {form}" for i, (kind, form) in enumerate(probes))
+        ranks = ", ".join(f"b{i}.rank" for i in range(len(probes))) or "null"
+        meets.append(f"select person_id, '{field}' as field, greatest({ranks}, 0) as rank from (select person_id, {KEY[field]} as key from {PERSON}) "
+                     f"{joins} where coalesce({ranks}) is not null")
+    ranks = ", ".join(f"coalesce(max(rank) filter (where field = '{field}'), 0)::utinyint as {field}" for field in CHANNELS[channel])
+    con.execute(f"create temp table {table} as select person_id, {ranks} from ({' union all '.join(meets)}) group by person_id")
+    return table
 
 
 # ---- the one statement per file ----
@@ -362,7 +377,7 @@ def plain_decimal(sql):
 
 
 def _column_sql(delivery, column, known, safe):
-    """How a column is made: (value over `judged`, {refused rule: condition on VALUE}, what is written of VALUE)."""
+    """How a column is made: (value over `hashed`, {refused rule: condition on VALUE}, what is written of VALUE)."""
     field = column.field
     if field is None:
         return _constant_sql(delivery, column), {}, "VALUE"
@@ -440,11 +455,11 @@ def _other_sql(delivery, field, kind, sql, *, as_text):
     return text if timed and delivery.spec["format"] != "parquet" else sql
 
 
-def main_statement(delivery, audience, known, blocks, safe):
+def main_statement(delivery, audience, known, lists, safe):
     """The one SELECT of a file: every member of the audience with the reason that keeps it out (null: written),
     c0 … cn as written, and `withheld`, the "n:rule" of values the destination does not take. No row is lost: the
-    waterfall adds up. known: of `check_contract`. blocks: {channel: (table, kinds)} of the delivery's channel and of
-    addresses beside it.
+    waterfall adds up. known: of `check_contract`. lists: {channel: table} of `listed`, of the delivery's channel and of addresses
+    beside it.
     """
     channel, columns = delivery.channel, [_column_sql(delivery, column, known, safe) for column in delivery.columns]
     fields = {column.field for column in delivery.columns if column.field and column.field not in ADDRESS}
@@ -454,14 +469,8 @@ def main_statement(delivery, audience, known, blocks, safe):
     more = "".join(f" left join {table} {alias} on {alias}.person_id = m.person_id"
                    for alias, table in (("c", f"contact_{channel}"), ("f", "marts.customer_campaign_facts"))
                    if any(known[field][1].startswith(f"{alias}.") for field in fields))
-    joins, ranks = "", {}
-    for name, (table, kinds) in blocks.items():
-        for field in CHANNELS[name]:
-            probes = [(f"{name}_{kind}{i}", kind, probe) for kind, forms in PROBES[field].items() if kind in kinds and (kind != "phone_no" or field in CHANNELS[name][1:])
-                      for i, probe in enumerate(forms)]
-            joins += "".join(f" left join {table} {alias} on {alias}.kind = '{kind}' and {alias}.value = {probe}"
-                             for alias, kind, probe in probes)
-            ranks[f"listed_{name}_{field}"] = f"greatest({', '.join(['0::utinyint', *(f'{alias}.rank' for alias, _, _ in probes)])})"
+    joins = "".join(f" left join {table} on {table}.person_id = m.person_id" for table in lists.values())
+    ranks = "".join(f", coalesce({table}.{field}, 0) as listed_{name}_{field}" for name, table in lists.items() for field in CHANNELS[name])
     bad, written = [], []
     for i, (_, rules, form) in enumerate(columns):
         whens = " ".join(f"when {rule} then '{i}:{name}'" for name, rule in rules.items()).replace("VALUE", f"v{i}")
@@ -477,19 +486,15 @@ def main_statement(delivery, audience, known, blocks, safe):
     marks = each("b#", [i for i, (_, rules, _) in enumerate(columns) if rules]) or "null::varchar"
     return f"""
         with member as (
-            select m.person_id, p.person_id is null as unknown, p.can_email, p.can_sms {raw},
+            select m.person_id, p.person_id is null as unknown, p.can_email, p.can_sms {raw}{ranks},
                 regexp_full_match(p.email, '{PLAIN_EMAIL}') as plain_email,
-                m.is_holdout is distinct from false as held_out, if(m.can_{channel}, 0, 1)::utinyint as member_rank,
-                coalesce(no.rank, 0) as own_rank, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}
+                m.is_holdout is distinct from false as held_out,
+                greatest(if(m.can_{channel}, 0, 1), no.rank)::utinyint as rank, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}
             from marts.audience_members m left join ({PERSON}) on p.person_id = m.person_id
-            left join (from contact_{channel} where rank > 0) no on no.person_id = m.person_id{more}
+            left join (from contact_{channel} where rank > 0) no on no.person_id = m.person_id{joins}{more}
             where m.audience = {literal(audience)}),
-        keyed as (select *, {keys.email_key('email')} as email_key from member),
-        hashed as (select *, {keys.mailbox_key('email_key')} as mailbox_key, {keys.national_number('phone')} as national_number, sha256(email) as email_sha256,
-            sha256(phone) as phone_sha256 from keyed),
-        judged as (select hashed.*, greatest(own_rank, member_rank) as rank
-            {''.join(f', {sql} as {name}' for name, sql in ranks.items())} from hashed {joins}),
-        valued as (select *, {', '.join(f'{sql} as v{i}' for i, (sql, _, _) in enumerate(columns))} from judged),
+        hashed as (select *, sha256(email) as email_sha256, sha256(phone) as phone_sha256 from member),
+        valued as (select *, {', '.join(f'{sql} as v{i}' for i, (sql, _, _) in enumerate(columns))} from hashed),
         checked as (select {', '.join(['*', *bad])} from valued),
         shaped as (select *, {', '.join(written)} from checked)
         select person_id, unknown, rank = 0 and listed_{channel}_{CHANNELS[channel][0]} > 0 as is_listed,

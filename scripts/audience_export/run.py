@@ -100,7 +100,8 @@ class Run:
         con, spec, fields = self.con, delivery.spec, {column.field for column in delivery.columns}
         beside = [channel for channel, field in (("email", "email"), ("sms", "phone"))
                   if field in fields and field not in CHANNELS[delivery.channel]]
-        blocks = {channel: rows.block(con, channel) for channel in dict.fromkeys([delivery.channel, *beside])}
+        rows.contact(con, delivery.channel)
+        lists = {channel: rows.listed(con, channel) for channel in dict.fromkeys([delivery.channel, *beside])}
         if "hash" in spec:
             rows.self_test(con)
             con.execute(f"set variable salt = {rows.literal(delivery.salt)}")
@@ -126,7 +127,7 @@ class Run:
             rows.share_phones(con, self.pairs(delivery))
         for audience in audiences:
             progress(f"{delivery.name}/{audience}")
-            record["audiences"][audience] = self.audience(delivery, audience, blocks, folder)
+            record["audiences"][audience] = self.audience(delivery, audience, lists, folder)
         for audience in self.ledger.audiences(delivery.name):
             if audience not in audiences:
                 self.dropped(delivery, audience, folder, record)
@@ -152,11 +153,11 @@ class Run:
         told = sum(file["rows"] for file in record["suppress"]) + sum(node["changes"]["removed"] for node in record["audiences"].values())
         return record if told else None
 
-    def audience(self, delivery, audience, blocks, folder):
+    def audience(self, delivery, audience, lists, folder):
         """Write one audience of one delivery. Returns its record: waterfall, reasons, changes, files."""
         con, name = self.con, f"{delivery.name}/{audience}"
         con.execute("create or replace temp table file_rows as "
-                    + rows.main_statement(delivery, audience, self.fields, blocks, self.safe))
+                    + rows.main_statement(delivery, audience, self.fields, lists, self.safe))
         if con.execute("select 1 from file_rows where unknown limit 1").fetchone():
             raise Problem(CONTRACT, f"{name}: some members are not in customers; rebuild the marts")
         listed = con.execute("select count(*) from file_rows where is_listed").fetchone()[0]
