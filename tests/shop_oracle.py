@@ -365,11 +365,11 @@ class Shop:
         times = [at for (of, _), at in yeses.items() if of == "user_id" and at]
         at = yeses.get((kind, target)) or (max(times) if times else None)
         status = None
-        own = self.noes(person, channel) | ({OPTED_OUT} if profile["closed"] else set())
+        own = self.noes(person, channel)
         blocks = own | self.noes_to((kind, target), channel)
         for other in self.owners[kind, target]:
             blocks |= self.noes(other, channel)
-        if OPTED_OUT in blocks:
+        if OPTED_OUT in blocks or profile["closed"]:
             status = "opted_out"
         elif any(address == (kind, target) or address[0] == "user_id" for address in yeses):
             status = "opted_in"

@@ -165,7 +165,7 @@ judged as (
         consented.opted_in_at,
         targets.address is not null as has_address,
         suppressed.position as suppression_position,
-        own_noes.person_id is not null or targets.is_account_closed as has_own_no,
+        own_noes.person_id is not null as has_own_no,
         own_noes.position as own_position
     from targets
     left join suppressed
