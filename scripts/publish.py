@@ -21,8 +21,9 @@ from pathlib import Path
 
 import duckdb
 
-from common import Problem, quoted, sync
+from common import Problem, make_private, private, quoted, sync
 
+DBT_FOLDERS = {"DBT_TARGET_PATH": "target", "DBT_LOG_PATH": "logs"}
 STORAGE_VERSION = "v1.4.0"
 SCHEMAS = ("marts", "main", "temp", "system", "information_schema", "pg_catalog")  # a file's stem is its catalog
 
@@ -129,6 +130,14 @@ def swap_folder(folder, fresh):
             shutil.rmtree(path)
 
 
+def written_by_dbt(warehouse):
+    """Files and folders that dbt made, which hold rows, or may: dbt leaves their modes to the umask."""
+    folder = warehouse.parent
+    is_its_own = all(path.name.startswith((warehouse.name, ".git")) for path in folder.iterdir())
+    places = [folder] if is_its_own else sorted(folder.glob(f"{warehouse.name}*"))
+    return [*places, *(Path(os.environ.get(name, default)) for name, default in DBT_FOLDERS.items())]
+
+
 def publish(warehouse, published, parquet=None, schema="marts"):
     """Publish the marts of `warehouse`, which are in `schema` there, as the file `published`, and as the folder `parquet` if one is given.
 
@@ -140,6 +149,10 @@ def publish(warehouse, published, parquet=None, schema="marts"):
         raise Problem(2, f"{published.name}: DuckDB cannot tell such a file from a schema; rename LIFECYCLE_PUBLISHED")
     if parquet and parquet.exists() and not parquet.is_symlink():
         raise Problem(2, f"{parquet} was not made by this program, which would replace it; name another --parquet")
+    private()
+    opened = make_private(written_by_dbt(warehouse))
+    if opened:
+        print(f"publish: warning: others could read {', '.join(map(str, opened))}; no more (run dbt with `umask 077`)", file=sys.stderr)
     for path in filter(None, (published, parquet)):
         path.parent.mkdir(parents=True, exist_ok=True)
     with only_one(published.parent, "publish"):
@@ -148,7 +161,6 @@ def publish(warehouse, published, parquet=None, schema="marts"):
             leftover.unlink(missing_ok=True)
         # marts hold addresses: private, unless whoever runs this has opened an earlier file to others
         mode = published.stat().st_mode & 0o777 if published.exists() else 0o600
-        os.umask(0o077)
         connection = connect_green(warehouse, schema)
         try:
             tables = copy_marts(connection, schema, partial)

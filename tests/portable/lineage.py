@@ -55,22 +55,13 @@ class Lineage:
         return {select.alias_or_name: self.value(select, scope, known) for select in scope.expression.selects}
 
     def value(self, node, scope, known):
-        def of(*parts):
-            return most(self.value(part, scope, known) for part in parts if part is not None)
-
         if isinstance(node, exp.Column):
             return self.column(node, scope, known)
         if isinstance(node, NOTHING):
             return ("none", "")
         if isinstance(node, exp.Subquery):
             return most(known[id(node.unnest())].values())
-        if isinstance(node, exp.Case):
-            return of(*(branch.args["true"] for branch in node.args["ifs"]), node.args.get("default"))
-        if isinstance(node, exp.If):
-            return of(node.args["true"], node.args.get("false"))
-        if isinstance(node, FIRST_ALONE):
-            return of(node.this)
-        found = of(*node.iter_expressions())
+        found = most(self.value(part, scope, known) for part in parts(node))
         return min(found, ("id", found[1]), key=rank) if isinstance(node, HASHES) and KEY in node.sql() else found
 
     def column(self, column, scope, known):
@@ -82,6 +73,15 @@ class Lineage:
         relation = f"{source.db}.{source.name}"
         stated = self.stated.get(relation, {}).get(column.name)
         return (stated or self.made[relation][column.name][0], f"{relation}.{column.name}")
+
+
+def parts(node):
+    """Those parts of an expression that become its value, and do not decide it."""
+    if isinstance(node, exp.Case):
+        return [*(branch.args["true"] for branch in node.args["ifs"]), *filter(None, [node.args.get("default")])]
+    if isinstance(node, exp.If):
+        return [node.args["true"], *filter(None, [node.args.get("false")])]
+    return [node.this] if isinstance(node, FIRST_ALONE) else node.iter_expressions()
 
 
 def without_key(node):
