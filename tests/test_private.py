@@ -16,6 +16,13 @@ import common
 from support import PROJECT, script
 
 
+def test_every_promise_names_a_test_that_is_there():
+    page = (PROJECT / "SECURITY.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 20
+    assert [f"{path}::{name}" for path, name in named if f"def {name}(" not in (PROJECT / path).read_text()] == []
+
+
 def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 

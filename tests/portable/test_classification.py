@@ -2,9 +2,12 @@
 
 from graphlib import TopologicalSorter
 
+import duckdb
 import pytest
 
+import lifecycle_report
 from lineage import CLASSES, Lineage
+from publish_postgres import AGGREGATES
 from support import MARTS_WITH_ADDRESSES
 
 
@@ -67,6 +70,21 @@ def test_only_the_listed_marts_hold_what_names_or_reaches_somebody(nodes, stated
         if nodes[key]["path"].startswith("marts/") and stated[key].get(name, least) in ("direct", "sensitive")
     }
     assert personal == MARTS_WITH_ADDRESSES
+
+
+def test_what_leaves_without_being_named_is_about_groups(nodes, stated, lineage):
+    """The marts that go to PostgreSQL by themselves, and those that the report reads."""
+    marts = {node["name"]: key for key, node in nodes.items() if node["path"].startswith("marts/")}
+    with duckdb.connect() as connection:
+        shown = set().union(*(connection.get_table_names(query) for query in lifecycle_report.QUERIES.values()))
+    assert len(shown & marts.keys()) > 15
+    of_people = {
+        f"{mart}.{name}"
+        for mart in {*AGGREGATES, *(shown & marts.keys())}
+        for name, (least, _) in lineage[marts[mart]].items()
+        if stated[marts[mart]].get(name, least) != "none"
+    }
+    assert of_people == set()
 
 
 def test_raw_rows_and_the_identity_map_count(stated):
