@@ -56,8 +56,9 @@ def temporary_folder(prefix, folder=None):
     """
     place = Path(folder or tempfile.gettempdir())
     for left in place.glob(f"{prefix}*"):
-        if left.lstat().st_uid == os.getuid() and (handle := lock(left)) is not None:
-            shutil.rmtree(left, ignore_errors=True)
+        if (handle := lock(left)) is not None:
+            if os.fstat(handle).st_uid == os.getuid():
+                shutil.rmtree(left, ignore_errors=True)
             os.close(handle)
     made = Path(tempfile.mkdtemp(prefix="new_", dir=place))
     handle = lock(made)

@@ -162,6 +162,8 @@ def publish(warehouse, published, parquet=None, schema="marts"):
         # marts hold addresses: private, unless whoever runs this has opened an earlier file to others
         mode = published.stat().st_mode & 0o777 if published.exists() else 0o600
         connection = connect_green(warehouse, schema)
+        # what a killed build spilled: nobody builds now, and nobody else reads there
+        shutil.rmtree(warehouse.with_name(f"{warehouse.name}.tmp"), ignore_errors=True)
         try:
             tables = copy_marts(connection, schema, partial)
             fresh = write_parquet(connection, tables, parquet) if parquet else None
