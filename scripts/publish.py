@@ -130,12 +130,15 @@ def swap_folder(folder, fresh):
             shutil.rmtree(path)
 
 
-def written_by_dbt(warehouse):
-    """Files and folders that dbt made, which hold rows, or may: dbt leaves their modes to the umask."""
+def close_what_dbt_wrote(warehouse):
+    """Make private what holds rows, or may; dbt leaves the modes to the umask. Says so in one line if others could read it."""
     folder = warehouse.parent
-    is_its_own = all(path.name.startswith((warehouse.name, ".git")) for path in folder.iterdir())
-    places = [folder] if is_its_own else sorted(folder.glob(f"{warehouse.name}*"))
-    return [*places, *(Path(os.environ.get(name, default)) for name, default in DBT_FOLDERS.items())]
+    places = [*sorted(folder.glob(f"{warehouse.name}*")), *(Path(os.environ.get(name, default)) for name, default in DBT_FOLDERS.items())]
+    opened = make_private(places)
+    if opened:
+        print(f"publish: warning: others could read {', '.join(map(str, opened))}; no more (run dbt with `umask 077`)", file=sys.stderr)
+    if all(path.name.startswith((warehouse.name, ".git")) for path in folder.iterdir()):
+        make_private([folder])  # as git made it
 
 
 def publish(warehouse, published, parquet=None, schema="marts"):
@@ -150,9 +153,7 @@ def publish(warehouse, published, parquet=None, schema="marts"):
     if parquet and parquet.exists() and not parquet.is_symlink():
         raise Problem(2, f"{parquet} was not made by this program, which would replace it; name another --parquet")
     private()
-    opened = make_private(written_by_dbt(warehouse))
-    if opened:
-        print(f"publish: warning: others could read {', '.join(map(str, opened))}; no more (run dbt with `umask 077`)", file=sys.stderr)
+    close_what_dbt_wrote(warehouse)
     for path in filter(None, (published, parquet)):
         path.parent.mkdir(parents=True, exist_ok=True)
     with only_one(published.parent, "publish"):

@@ -137,7 +137,9 @@ def test_publish_makes_private_what_dbt_left_open_and_names_it_once(by_dbt):
     paths = [path for name in ("warehouse", "target", "logs") for path in (by_dbt / name, *(by_dbt / name).rglob("*"))]
     assert {mode(path) for path in paths if path.is_dir()} == {0o700} and {mode(path) for path in paths if path.is_file()} == {0o600}
     assert mode(by_dbt / "published/customer_lifecycle.duckdb") == 0o644, "opened on purpose"
+    (by_dbt / "warehouse").chmod(0o755)  # as git makes it
     assert "warning" not in publish(by_dbt).stderr
+    assert mode(by_dbt / "warehouse") == 0o700
 
 
 def test_a_folder_that_holds_other_things_is_not_closed(by_dbt):
