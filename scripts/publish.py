@@ -133,10 +133,10 @@ def swap_folder(folder, fresh):
 def close_what_dbt_wrote(warehouse):
     """Make private what holds rows, or may; dbt leaves the modes to the umask. Says so in one line if others could read it."""
     folder = warehouse.parent
-    places = [*sorted(folder.glob(f"{warehouse.name}*")), *(Path(os.environ.get(name, default)) for name, default in DBT_FOLDERS.items())]
-    opened = make_private(places)
+    dbts = [Path(os.environ.get(name, default)) for name, default in DBT_FOLDERS.items()]
+    opened = ", ".join(map(str, make_private([*sorted(folder.glob(f"{warehouse.name}*")), *dbts])))
     if opened:
-        print(f"publish: warning: others could read {', '.join(map(str, opened))}; no more (run dbt with `umask 077`)", file=sys.stderr)
+        print(f"publish: warning: others could read {opened}; no more (run dbt with `umask 077`)", file=sys.stderr)
     if all(path.name.startswith((warehouse.name, ".git")) for path in folder.iterdir()):
         make_private([folder])  # as git made it
 

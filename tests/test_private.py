@@ -1,4 +1,4 @@
-"""What is written is its owner's alone: by make's dbt, in temporary folders, and, where it was open before, after the next publish."""
+"""What is written is its owner's alone: by make's dbt, in temporary folders, and, where it was open, after the next publish."""
 
 import os
 import re
@@ -40,7 +40,8 @@ with temporary_folder("lifecycle_test_", sys.argv[1]) as folder:
 
 def hold(place):
     command = [sys.executable, "-c", HOLD, str(place)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(PROJECT / "scripts")})
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "scripts")}
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     child.folder = place / child.stdout.readline().strip().rsplit("/", 1)[-1]
     return child
 
@@ -73,11 +74,12 @@ def test_a_link_in_the_place_of_a_temporary_folder_is_left_alone(tmp_path):
 
 def test_the_raw_checks_remove_what_a_killed_one_left(tmp_path):
     """Its folder holds a copy of the raw rows."""
-    command = [sys.executable, PROJECT / "scripts/validate_raw.py", "--raw", PROJECT / "tests/fixtures/orders", "--sources", "orders_file"]
-    command += ["--state", tmp_path / "state", "--html", tmp_path / "page/raw_checks.html"]
-    scratch = tmp_path / "tmp"
+    scratch, page = tmp_path / "tmp", tmp_path / "page/raw_checks.html"
     scratch.mkdir()
-    child = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(scratch)}, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, PROJECT / "scripts/validate_raw.py", "--sources", "orders_file", "--html", page]
+    command += ["--raw", PROJECT / "tests/fixtures/orders", "--state", tmp_path / "state"]
+    about = {"env": os.environ | {"TMPDIR": str(scratch)}, "cwd": PROJECT, "stdout": subprocess.PIPE, "text": True}
+    child = subprocess.Popen(command, **about)
     deadline = time.monotonic() + 60
     while not list(scratch.glob("lifecycle_raw_checks_*")) and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -86,10 +88,10 @@ def test_the_raw_checks_remove_what_a_killed_one_left(tmp_path):
     left = list(scratch.glob("lifecycle_raw_checks_*"))
     if not left:
         pytest.skip("the checks did not run: Great Expectations is not installed")
-    done = subprocess.run(command, env=os.environ | {"TMPDIR": str(scratch)}, cwd=PROJECT, capture_output=True, text=True, umask=0)
-    assert done.returncode in (0, 1), done.stdout + done.stderr
+    done = subprocess.run(command, umask=0, **about)
+    assert done.returncode in (0, 1), done.stdout
     assert not list(scratch.glob("lifecycle_*"))
-    assert mode(tmp_path / "page") == 0o700 and mode(tmp_path / "page/raw_checks.html") == 0o600
+    assert (mode(page.parent), mode(page)) == (0o700, 0o600)
 
 
 def test_make_runs_dbt_so_that_what_it_writes_is_private(tmp_path):
@@ -126,8 +128,8 @@ def by_dbt(tmp_path):
 
 
 def publish(folder):
-    places = {"DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs"}
-    return script("publish.py", "--warehouse", folder / "warehouse/lifecycle.duckdb", "--published", folder / "published/customer_lifecycle.duckdb", **places)
+    files = ("--warehouse", folder / "warehouse/lifecycle.duckdb", "--published", folder / "published/customer_lifecycle.duckdb")
+    return script("publish.py", *files, DBT_TARGET_PATH=folder / "target", DBT_LOG_PATH=folder / "logs")
 
 
 def test_publish_makes_private_what_dbt_left_open_and_names_it_once(by_dbt):
@@ -135,7 +137,7 @@ def test_publish_makes_private_what_dbt_left_open_and_names_it_once(by_dbt):
     (line,) = [line for line in said.splitlines() if line.startswith("publish: warning")]
     assert all(str(by_dbt / name) in line for name in ("warehouse", "target", "logs")) and "somebody" not in said
     paths = [path for name in ("warehouse", "target", "logs") for path in (by_dbt / name, *(by_dbt / name).rglob("*"))]
-    assert {mode(path) for path in paths if path.is_dir()} == {0o700} and {mode(path) for path in paths if path.is_file()} == {0o600}
+    assert {(path.is_dir(), mode(path)) for path in paths} == {(True, 0o700), (False, 0o600)}
     assert mode(by_dbt / "published/customer_lifecycle.duckdb") == 0o644, "opened on purpose"
     (by_dbt / "warehouse").chmod(0o755)  # as git makes it
     assert "warning" not in publish(by_dbt).stderr

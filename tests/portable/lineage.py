@@ -28,7 +28,10 @@ KEY = "the key of this installation"
 
 
 class Lineage:
-    """Reads queries in the order of the build. `relations`: {relation: {column: type}} of all; `stated`: {relation: {column: class}}."""
+    """Reads queries in the order of the build.
+
+    relations: {relation: {column: type}} of all of them; stated: {relation: {column: class}}, which counts for later queries.
+    """
 
     def __init__(self, relations, stated):
         schema = {}

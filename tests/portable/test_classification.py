@@ -89,7 +89,7 @@ def test_what_leaves_without_being_named_is_about_groups(nodes, stated, lineage)
 
 def test_raw_rows_and_the_identity_map_count(stated):
     models = {key.split(".")[-1]: classes for key, classes in stated.items()}
-    assert models["rejected_rows"] == {"source": "none", "table_name": "none", "row_key": "sensitive", "reason": "none", "raw_row": "sensitive"}
+    assert {name for name, said in models["rejected_rows"].items() if said == "sensitive"} == {"row_key", "raw_row"}
     assert {name for name, said in models["int_identity_map"].items() if said == "direct"} == {"record_key", "email", "email_key"}
     assert models["int_identity_map"]["person_id"] == models["int_identity_map"]["source_id"] == "id"
 
@@ -133,7 +133,7 @@ def test_what_is_read_as_an_address_or_is_somebodys_name_is_direct(nodes, stated
         ("select (select max(email) from a.people as b where b.id = c.id) as x from a.people as c", "direct"),
         ("select id as x from a.people union all select email from a.people", "direct"),
         ("with p as (select * from a.people), q as (select id, email as x from p) select x from q", "direct"),
-        ("with recursive r as (select email as x from a.people union all select x from r where x < 'b') select x from r", "direct"),
+        ("with recursive r as (select email as x from a.people union all select x from r) select x from r", "direct"),
         ("select unnest(string_split(email, '@')) as x from a.people", "direct"),
         ("select p.x from (select birth_date as x, id from a.people) as p join a.people as q on p.id = q.id", "sensitive"),
     ],
