@@ -30,7 +30,7 @@ validate: .venv/core .venv/validate ## check the raw data of LIFECYCLE_RAW (inst
 
 build: .venv/core ## check LIFECYCLE_RAW, build and test the marts, publish and record them if all is green; SKIP_VALIDATE=1
 	@$(VALIDATE) $(if $(SKIP_VALIDATE),--skip-validate) || test $$? -eq 1
-	$(BIN)/dbt build
+	umask 077 && $(BIN)/dbt build
 	$(BIN)/python scripts/publish.py
 	$(BIN)/python scripts/record_state.py
 
@@ -45,7 +45,7 @@ daily: .venv/core ## what a scheduler runs every morning (make itself ends with 
 	@$(BIN)/python scripts/daily.py || test $$? -eq 5
 
 docs: .venv/core ## write the documentation of every model, column and metric as one page, and print where it is
-	@$(BIN)/dbt --quiet docs generate --static
+	@umask 077 && $(BIN)/dbt --quiet docs generate --static
 	@echo target/static_index.html
 
 metrics: .venv/metrics ## list the metrics that `scripts/mf query` answers on the published marts (installs MetricFlow)

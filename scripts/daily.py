@@ -26,7 +26,7 @@ import duckdb
 
 import drift
 import run_log
-from common import Problem
+from common import Problem, private
 from publish import add_schema, connect_green, only_one
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -41,7 +41,7 @@ class Day:
     def __init__(self, options):
         self.options, self.state = options, Path(options.state)
         self.run = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        self.logs = PROJECT / "logs" / "daily" / self.run
+        self.logs = Path(os.environ.get("DBT_LOG_PATH", PROJECT / "logs")) / "daily" / self.run
         self.target = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target"))
         self.facts = {
             "run": self.run, "started_at": now(), "version": project_version(), "versions": run_log.versions(),
@@ -262,7 +262,7 @@ def main(arguments=None):
     parser.add_argument("--json", action="store_true", help="a JSON document per step, for machines")
     add_schema(parser)
     options = parser.parse_args(arguments)
-    os.umask(0o077)
+    private()
     Path(options.state).mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

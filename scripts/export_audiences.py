@@ -21,7 +21,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +29,7 @@ from audience_export import files, rows
 from audience_export.config import GUARD, GUARDS, MODES, OK, QUARANTINED, UNEXPECTED, USAGE, Problem, load
 from audience_export.run import REASONS, Run, connect
 from audience_export.state import RUN, State, locked, node_of, read_manifest
+from common import private, temporary_folder
 
 STAMP = "%Y%m%dT%H%M%SZ"
 STATE = os.environ.get("LIFECYCLE_STATE", "state")
@@ -138,7 +138,7 @@ def former_deliveries(state, config, args):
 def rehearsal(stack, state, out):
     """A copy of the state's ledger for a dry run, which leaves nothing behind."""
     near = next(path for path in [out, *out.resolve().parents] if path.is_dir())
-    copy = State(stack.enter_context(tempfile.TemporaryDirectory(".state", dir=near)))
+    copy = State(stack.enter_context(temporary_folder(".dry_state_", near)))
     for name in ("key", "key.check"):
         if (state.root / name).exists():
             shutil.copyfile(state.root / name, copy.root / name)
@@ -178,7 +178,7 @@ def stage(stack, out, now, dry_run):
     """Reserve a run id and a hidden staging folder, which goes unless it is renamed; a killed run's goes first."""
     if dry_run:
         near = next(path for path in [out, *out.resolve().parents] if path.is_dir())
-        return now.strftime(STAMP), Path(stack.enter_context(tempfile.TemporaryDirectory(".staging", dir=near)))
+        return now.strftime(STAMP), stack.enter_context(temporary_folder(".dry_run_", near))
     out.mkdir(parents=True, exist_ok=True)
     for path in [*out.glob(".staging-*"), *out.glob(".gone-*")]:
         handle = os.open(path, os.O_RDONLY)
@@ -369,7 +369,7 @@ def main(argv=None):
     if not argv or argv[0] not in ("run", "ack", "purge", "-h", "--help"):
         argv.insert(0, "run")
     args = parser().parse_args(argv)
-    os.umask(0o077)
+    private()
     stopped = []
 
     def stop(number, _):

@@ -43,6 +43,8 @@ from time import monotonic
 
 import duckdb
 
+from common import private
+
 MARKER = ".demo_data"  # says that a folder was made by this script, and may be replaced by it
 
 # country | region | city | language | time zone | hours from UTC in winter | currency | percent of people
@@ -787,6 +789,7 @@ def generate(args, folder):
 def main():
     """Generate beside --out, then swap the folders: --out is whole at any time."""
     args, start = arguments(), monotonic()
+    private()  # the state beside the demo data gets a key
     out = args.out.resolve() if args.out.is_dir() and not args.out.is_symlink() else args.out.absolute()
     refuse_foreign(out)
     refuse_foreign_state(args.state)

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import duckdb
 
-from common import Problem, quoted, sync
+from common import Problem, make_private, private, quoted, sync
 
+DBT_FOLDERS = {"DBT_TARGET_PATH": "target", "DBT_LOG_PATH": "logs"}
 STORAGE_VERSION = "v1.4.0"
 SCHEMAS = ("marts", "main", "temp", "system", "information_schema", "pg_catalog")  # a file's stem is its catalog
 
@@ -129,6 +130,17 @@ def swap_folder(folder, fresh):
             shutil.rmtree(path)
 
 
+def close_what_dbt_wrote(warehouse):
+    """Make private what holds rows, or may; dbt leaves the modes to the umask. Says so in one line if others could read it."""
+    folder = warehouse.parent
+    dbts = [Path(os.environ.get(name, default)) for name, default in DBT_FOLDERS.items()]
+    opened = ", ".join(map(str, make_private([*sorted(folder.glob(f"{warehouse.name}*")), *dbts])))
+    if opened:
+        print(f"publish: warning: others could read {opened}; no more (run dbt with `umask 077`)", file=sys.stderr)
+    if all(path.name.startswith((warehouse.name, ".git")) for path in folder.iterdir()):
+        make_private([folder])  # as git made it
+
+
 def publish(warehouse, published, parquet=None, schema="marts"):
     """Publish the marts of `warehouse`, which are in `schema` there, as the file `published`, and as the folder `parquet` if one is given.
 
@@ -140,6 +152,8 @@ def publish(warehouse, published, parquet=None, schema="marts"):
         raise Problem(2, f"{published.name}: DuckDB cannot tell such a file from a schema; rename LIFECYCLE_PUBLISHED")
     if parquet and parquet.exists() and not parquet.is_symlink():
         raise Problem(2, f"{parquet} was not made by this program, which would replace it; name another --parquet")
+    private()
+    close_what_dbt_wrote(warehouse)
     for path in filter(None, (published, parquet)):
         path.parent.mkdir(parents=True, exist_ok=True)
     with only_one(published.parent, "publish"):
@@ -148,8 +162,9 @@ def publish(warehouse, published, parquet=None, schema="marts"):
             leftover.unlink(missing_ok=True)
         # marts hold addresses: private, unless whoever runs this has opened an earlier file to others
         mode = published.stat().st_mode & 0o777 if published.exists() else 0o600
-        os.umask(0o077)
         connection = connect_green(warehouse, schema)
+        # what a killed build spilled: nobody builds now, and nobody else reads there
+        shutil.rmtree(warehouse.with_name(f"{warehouse.name}.tmp"), ignore_errors=True)
         try:
             tables = copy_marts(connection, schema, partial)
             fresh = write_parquet(connection, tables, parquet) if parquet else None

@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from common import Problem, quoted, sync
+from common import Problem, private, quoted, sync
 from publish import add_schema, connect_green, only_one
 
 COLUMNS = "as_of_date, audience, event, person_id, entered_on, is_holdout, holdout_share"
@@ -69,9 +69,11 @@ def record(warehouse, state, schema="marts"):
     if not warehouse.exists():
         raise Problem(2, f"there is no warehouse {warehouse} (LIFECYCLE_WAREHOUSE); run `dbt build`")
     folder = state / "audience_events"
-    os.umask(0o077)
+    private()
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder, "record"):
+        for left in folder.glob("*.partial"):
+            left.unlink()
         connection = connect(warehouse, schema, folder)
         try:
             (day,) = connection.execute(f'select as_of_date from warehouse."{schema}".build_settings').fetchone()

@@ -13,23 +13,21 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from common import Problem, sync
+from common import Problem, private, sync, temporary_folder
 from lifecycle_report import read, render
 
 
 def write(page, out):
     """Swap the page in whole; private to its owner unless an earlier one has been opened to others."""
+    private()
     out.parent.mkdir(parents=True, exist_ok=True)
     mode = out.stat().st_mode & 0o777 if out.exists() else 0o600
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    os.umask(0o077)
-    try:
+    with temporary_folder(f".{out.name}.", out.parent) as folder:
+        partial = folder / out.name
         partial.write_text(page, encoding="utf-8", newline="\n")
         os.chmod(partial, mode)
         sync(partial)
         os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
     sync(out.parent)
 
 

@@ -50,6 +50,8 @@ def append(state, facts):
     folder = Path(state) / "runs"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{facts['run']}.parquet"
+    for left in folder.glob("*.partial"):
+        left.unlink()
     partial = target.with_suffix(".partial")
     values = [json.dumps(value, default=str) if isinstance(value := facts.get(name), dict | list) else value for name in COLUMNS]
     selected = ", ".join(f"cast(? as {kind}) as {name}" for name, kind in COLUMNS.items())

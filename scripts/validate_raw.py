@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 import yaml
 
-from common import Problem
+from common import Problem, private
 from raw_checks import Gate, previous_run, record
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -42,6 +42,7 @@ def show(report, options):
     jinja = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = jinja.from_string((PROJECT / "scripts" / "raw_checks" / "page.html.jinja").read_text()).render(report)
     options.html.parent.mkdir(parents=True, exist_ok=True)
+    options.html.unlink(missing_ok=True)  # with the mode that it once had
     options.html.write_text(page, encoding="utf-8")
 
 
@@ -95,6 +96,7 @@ def main(arguments=None):
     parser.add_argument("--skip-validate", action="store_true", help="check nothing, and record that")
     options = parser.parse_args(arguments)
     options.sources = options.sources.split(",") if options.sources else variables["sources"]
+    private()
     try:
         as_of = options.as_of or variables["as_of_date"]
         try:

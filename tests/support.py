@@ -17,6 +17,8 @@ DEMO = {"as_of_date": "2026-06-30", "business_time_zone": "Europe/Berlin"}
 # made by one session of tests and gone after it
 PARSED = PROJECT / ".pytest_cache" / "parsed"
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+# the marts that may hold what names or reaches somebody; all others know people by their ids alone
+MARTS_WITH_ADDRESSES = {"customers", "suppression_list"}
 
 
 def dbt(*arguments, raw, warehouse, variables=None, check=True, project=PROJECT, **environment):

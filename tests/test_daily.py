@@ -1,10 +1,13 @@
 """scripts/daily.py: the whole morning as one command, on real steps."""
 
 import fcntl
+import hashlib
 import json
 import os
+import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -14,7 +17,7 @@ import duckdb
 import pytest
 
 import drift
-from support import PROJECT, script
+from support import MARTS_WITH_ADDRESSES, PROJECT, script
 
 YESTERDAY = date.today() - timedelta(1)
 
@@ -58,11 +61,15 @@ def steps(done):
 
 @pytest.fixture(scope="module")
 def morning(tmp_path_factory):
-    """Two mornings of the same day."""
+    """Two mornings of the same day, on a machine that hides nothing by itself."""
     morning = Morning(tmp_path_factory.mktemp("morning"))
     made = script("generate_demo_data.py", "--customers", 300, "--as-of", YESTERDAY, "--out", morning.places["LIFECYCLE_RAW"])
     assert made.returncode == 0, made.stderr
-    morning.first, morning.second = morning.live(), morning.live()
+    before = os.umask(0)
+    try:
+        morning.first, morning.second = morning.live(), morning.live()
+    finally:
+        os.umask(before)
     return morning
 
 
@@ -89,6 +96,49 @@ def test_every_run_is_a_row_of_the_log_and_of_the_mart(morning):
         version = marts.execute("select version from marts.build_settings").fetchone()
     assert row[:5] == (YESTERDAY, True, True, True, 0), "the run before the build"
     assert json.loads(row[5])["shop.orders"] == rows[0] and row[6:] == version
+
+
+def test_all_that_it_writes_is_its_owners_alone_whatever_the_umask(morning):
+    names = ("warehouse", "state", "published", "exports", "target", "logs")
+    found = [path for name in names for path in (morning.folder / name, *(morning.folder / name).rglob("*"))]
+    kinds = {path.suffix for path in found if path.is_file()}
+    assert {".duckdb", ".parquet", ".csv", ".json", ".html", ".log", ".lock", ".sql", ""} <= kinds, kinds
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in found}
+    assert {str(path): oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
+    assert modes[morning.folder / "state/key"] == 0o600 and len(modes) > 500
+    assert {path.name for path in morning.folder.iterdir()} == {*names, "raw"}, "all that was written was looked at"
+
+
+def test_no_mart_but_the_listed_ones_holds_anybodys_address_name_or_user_id(morning):
+    """Every cell of every published mart, against every value of the raw data: itself, a part of a text, or its plain hash."""
+    manifest = json.loads((morning.folder / "target/manifest.json").read_text())
+    values = set()
+    for source in manifest["sources"].values():
+        file = morning.places["LIFECYCLE_RAW"] / f"{source['meta'].get('path')}.parquet"
+        for name, *_ in duckdb.execute(f"describe from '{file}'").fetchall() if file.exists() else ():
+            if name in ("user_id", "customer_id") or source["columns"][name]["meta"]["pii"] == "direct":
+                found = duckdb.execute(f"select distinct lower(trim({name})) from '{file}' where {name} is not null").fetchall()
+                values |= {value for (value,) in found} - {""}
+    assert len(values) > 1000
+    values |= {re.sub(r"\D", "", value) for value in values if re.fullmatch(r"\+?[\d\s()/.-]{7,}", value)}
+    emails = [value.encode() for value in values if "@" in value]
+    values |= {hashlib.new(kind, email).hexdigest() for kind in ("md5", "sha1", "sha256") for email in emails}
+    cells, hits, listed = 0, {}, 0
+    with duckdb.connect(str(morning.published), read_only=True) as marts:
+        tables = [name for (name,) in marts.execute("select table_name from duckdb_tables() order by 1").fetchall()]
+        for mart in tables:
+            for column, *_ in marts.execute(f"describe marts.{mart}").fetchall():
+                texts = marts.execute(f'select distinct lower(cast("{column}" as varchar)) from marts.{mart}').fetchall()
+                texts = [text for (text,) in texts if text]
+                parts = {part for text in texts for part in (text.strip(), *re.split(r"[\s:,;|\"'\[\]{}()<>]+", text))}
+                cells += len(texts)
+                count = len(parts & values)
+                if mart in MARTS_WITH_ADDRESSES:
+                    listed += count
+                elif count:
+                    hits[f"{mart}.{column}"] = count
+    assert hits == {} and len(tables) > 30 and cells > 5000
+    assert listed > 500, "it finds what is there"
 
 
 def test_a_second_one_at_the_same_time_is_told_to_come_again(morning):

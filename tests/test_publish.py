@@ -43,7 +43,11 @@ def test_a_whole_file_is_swapped_in_that_others_may_hold_open(demo_warehouse, ch
     reader = duckdb.connect(str(published), read_only=True)
     people = reader.execute("select count(*) from marts.customers").fetchone()[0]
     published.chmod(0o640)
+    spilled = changed.with_name(f"{changed.name}.tmp") / "duckdb_temp_1_0_storage_DEFAULT-0.tmp"
+    spilled.parent.mkdir()
+    spilled.touch()
     assert publish(changed, published).returncode == 0
+    assert not spilled.parent.exists(), "a killed build's rows"
     assert reader.execute("select count(*) from marts.customers").fetchone()[0] == people
     reader.close()
     assert checksums(published) == checksums(changed)

@@ -8,14 +8,13 @@ import fcntl
 import json
 import re
 import shutil
-import tempfile
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from common import sync
+from common import sync, temporary_folder
 from keyed_hash import read_key, use_key
 
 from . import files, rows
@@ -112,7 +111,7 @@ class State:
         found = [i for i, cell in enumerate(lines[0]) if cell.strip() in headers] if lines else []
         cells = [[row[i].strip() for i in (found or range(len(row))) if i < len(row) and row[i].strip()] for row in lines[bool(found):]]
         wanted = [row for row in cells if row]
-        with duckdb.connect() as con, tempfile.TemporaryDirectory() as scratch:
+        with duckdb.connect() as con, temporary_folder("lifecycle_export_") as scratch:
             con.execute("create temp table refused (line bigint, cell varchar)")
             pairs = [(n, cell) for n, row in enumerate(wanted) for cell in row]
             if pairs:
@@ -194,7 +193,7 @@ class State:
 
     def _adopt_run(self, folder, manifest):
         nodes = {}
-        with duckdb.connect() as con, tempfile.TemporaryDirectory() as scratch:
+        with duckdb.connect() as con, temporary_folder("lifecycle_export_") as scratch:
             use_key(con, self.key())
             for name, record in manifest["deliveries"].items():
                 shapes = record.setdefault("shapes", guessed_shapes(record))
@@ -237,7 +236,7 @@ class State:
             if not newest:
                 continue
             run_id, shape, parts = max(run for run, _ in newest.values()), delivery.shape(), []
-            with duckdb.connect() as con, tempfile.TemporaryDirectory() as scratch:
+            with duckdb.connect() as con, temporary_folder("lifecycle_export_") as scratch:
                 use_key(con, self.key())
                 for audience, (_, path) in newest.items():
                     found = [row[0] for row in con.execute(f"describe from {rows.literal(path)}").fetchall()]

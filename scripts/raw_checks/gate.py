@@ -6,12 +6,11 @@ import difflib
 import logging
 import math
 import os
-import tempfile
 from enum import Enum
 
 import duckdb
 
-from common import quoted
+from common import quoted, temporary_folder
 from raw_reader.tables import is_data
 
 from . import raw_files
@@ -31,7 +30,7 @@ class Gate:
         self.tables = raw_files.declared(PROJECT, options.sources)
         self.checks = load_checks(self.tables, variables)
         self.results, self.measured = [], []
-        with tempfile.TemporaryDirectory(prefix="raw_checks_") as scratch:
+        with temporary_folder("lifecycle_raw_checks_") as scratch:
             self.connect(f"duckdb:///{scratch}/scratch.duckdb")
             try:
                 self.macros = raw_files.macros(PROJECT, self.query, variables)

@@ -1,11 +1,12 @@
 """Raw data into the schema raw_import: what is where, what is wrong with it, and then the import itself."""
 
-import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+
+from common import temporary_folder
 
 from .databases import Databases
 from .folder import locate
@@ -71,7 +72,7 @@ class Reader:
         if only_look or any(not goes_on or not fault.table for fault in self.result.faults):
             return
         self.make_schema()
-        with tempfile.TemporaryDirectory(prefix="raw_reader_") as scratch:
+        with temporary_folder("lifecycle_raw_reader_") as scratch:
             for table, files, missing in sorted(plans, key=lambda plan: self.depth(plan[0])):
                 self.make(table, files, missing, scratch)
         for table in state[0] if state else ():
