@@ -1,7 +1,7 @@
 """A life of destinations: the program against vendors that import late, twice, in part or never (life.py has the rules).
 
-Twelve days of one life in which nobody shares an address; with TEST_LONG=1 sixty days, ten lives of each scenario, and spoilt
-copies of the program, each without one of the rules of the ledger, which must be found out.
+Twelve days of one life; with TEST_LONG=1 sixty days, ten lives of each scenario, and spoilt copies of the program, each without
+one of the rules of the ledger, which must be found out.
 """
 
 import os
@@ -24,7 +24,7 @@ def live(scenario, seed, days, program=ROOT):
         env={**os.environ, "PYTHONPATH": f"{program / 'scripts'}{os.pathsep}{ROOT / 'tests' / 'export'}"})
 
 
-LIVES = [(scenario, seed) for scenario in SCENARIOS for seed in range(10)] if LONG else [("apart", 1)]
+LIVES = [(scenario, seed) for scenario in SCENARIOS for seed in range(10)] if LONG else [("usual", 1)]
 
 
 @pytest.mark.parametrize(("scenario", "seed"), LIVES)
