@@ -15,11 +15,12 @@ from support import NO_UNIT_TESTS, PROJECT, Warehouse, checksums, dbt
 
 AT_RISK, LAPSED = 45, 120
 LONG = os.environ.get("TEST_LONG")
-SEEDS = range(1, 13 if LONG else 3)
+SEEDS = range(1, 21 if LONG else 4)
 # in the long run everything, with all data tests
 MODELS = () if LONG else (
     "--indirect-selection", "empty", "--select", "nobody_who_said_no_can_be_contacted", "+customer_campaign_facts", "+cohort_value",
-    "+rfm_history", "+campaign_results", "+customer_locations", "+touchpoint_gaps", "+suppression_list",
+    "+rfm_history", "+stage_transitions", "+lifecycle_metrics", "+cohort_retention", "+cohort_retention_30d", "+growth_accounting",
+    "+campaign_results", "+customer_locations", "+touchpoint_gaps", "+suppression_list",
 )  # fmt: skip
 
 
@@ -108,6 +109,34 @@ def test_people(built):
         "net_revenue, average_order_value, last_activity_date, is_active_30d, stage, r_score, f_score, m_score from marts.customers",
         rows,
     )
+
+
+def test_the_history_of_stages(built):
+    shop = built.oracle
+    built.compare(
+        "select person_id, entered_at, stage, exited_at, cycle_number from marts.customer_stage_history", shop.stage_history(), keys=2
+    )
+    built.compare("select month, from_stage, to_stage, people from marts.stage_transitions where people > 0", shop.transitions(), keys=3)
+
+
+def test_rates_of_every_day(built):
+    built.compare(
+        "select metric_date, users, customers, repeat_customers, loyal_customers, active_users, passive_users, user_activation_rate, "
+        "repeat_customer_rate, loyal_customer_rate from marts.lifecycle_metrics", built.oracle.daily_metrics(),
+    )  # fmt: skip
+
+
+def test_cohorts_and_growth(built):
+    gross, net, as_of = built.oracle.sales("gross_amount"), built.oracle.sales("net_amount"), built.oracle.as_of
+    kept = oracle.cohort_months(net, as_of)
+    months = {key: (*row, kept[key][3], row[1] / row[0]) for key, row in oracle.cohort_months(gross, as_of).items()}
+    built.compare("select cohort_month, period_index, cohort_size, active_customers, orders, gross_revenue, net_revenue, retention "
+                  "from marts.cohort_retention", months, keys=2)  # fmt: skip
+    windows = {key: (*row, row[3] / row[2] if row[2] else None) for key, row in oracle.cohort_windows(gross, as_of).items()}
+    built.compare("select cohort_month, window_index, cohort_size, active_customers, mature_customers, active_mature, retention "
+                  "from marts.cohort_retention_30d", windows, keys=2)  # fmt: skip
+    built.compare("select month, active, new, retained, resurrected, churned, revenue, revenue_new, revenue_resurrected, revenue_expansion, "
+                  "revenue_contraction, revenue_churned from marts.growth_accounting", oracle.growth(gross, as_of))  # fmt: skip
 
 
 def test_erased(built):
