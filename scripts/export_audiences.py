@@ -13,7 +13,6 @@ exit codes:
 """
 
 import argparse
-import errno
 import json
 import os
 import re
@@ -30,6 +29,7 @@ from audience_export import files, rows
 from audience_export.config import GUARD, GUARDS, MODES, OK, QUARANTINED, UNEXPECTED, USAGE, Problem, load
 from audience_export.run import REASONS, Run, connect
 from audience_export.state import RUN, State, locked, node_of, read_manifest
+from common import explained, sync
 
 STAMP = "%Y%m%dT%H%M%SZ"
 STATE = os.environ.get("LIFECYCLE_STATE", "state")
@@ -105,10 +105,10 @@ def publish(out, staging, scratch, state, args, deliveries, result):  # noqa: PL
     state.ledger.append({"event": "published", "run": result["run"], "overrides": manifest["overrides"], "deliveries": nodes})
     os.rename(staging, target)
     try:
-        files.sync(out)
+        sync(out)
         after_publishing(out, state, manifest, deliveries, result)
     except Exception as error:
-        why = str(error) if isinstance(error, Problem) else explain(error)
+        why = explained(error, places(args))
         raise Problem(UNEXPECTED, f"{why}; {target} is published and recorded, but not all that follows was done: it is "
                                   "not handed over, or not acknowledged") from None
     state.ledger.sweep()
@@ -164,6 +164,10 @@ def after_publishing(out, state, manifest, deliveries, result):
                                        f"not acknowledged; what it said is in {log}")
     if state.quarantine(run_id).exists():
         result["quarantine"] = str(state.quarantine(run_id))
+
+
+def places(args):
+    return {"published": getattr(args, "source", None), "exports": args.out, "state": args.state or STATE}
 
 
 def check_folders(args):
@@ -385,28 +389,14 @@ def main(argv=None):
     except Exception as error:
         if stopped:  # within a query DuckDB makes an error of its own out of the exit
             sys.exit(stopped[0])
-        known = isinstance(error, Problem)
-        result = {"status": "error", "exit_code": error.code if known else UNEXPECTED,
-                  "message": str(error) if known else f"{explain(error)}; no run is half published"}
+        problem = explained(error, places(args))
+        half = "" if problem is error else "; no run is half published"
+        result = {"status": "error", "exit_code": problem.code, "message": f"{problem}{half}"}
     if result["status"] == "error":
         text = json.dumps(result) if args.json else f"error: {result['message']}"
     wrong = result["exit_code"] not in (OK, QUARANTINED)
     print(text, file=sys.stderr if wrong and not args.json else sys.stdout)
     return result["exit_code"]
-
-
-def explain(error):
-    """One sentence about an unexpected error. DuckDB quotes values in its messages: only the kind may be told."""
-    number = getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or any(
-            text in str(error) for text in ("No space left", "File too large", "max_temp_directory_size")):
-        return "the disk is full, or a size limit is reached; make room and run again"
-    frame = error.__traceback__
-    while frame.tb_next:
-        frame = frame.tb_next
-    kind = " ".join([type(error).__name__, *[errno.errorcode.get(number, "")] * bool(number)])
-    return (f"unexpected {kind} at {Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}; the details are "
-            "withheld, since they may be personal")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import oracle
@@ -263,7 +264,7 @@ class Shop:
 
     def cycle(self, person, moment):
         days = sorted({order["order_date"] for order in self.baskets[person] if order["ordered_at"] <= moment})
-        return 1 + sum((after - day).days > self.lapsed for day, after in zip(days, days[1:], strict=False))
+        return 1 + sum((after - day).days > self.lapsed for day, after in pairwise(days))
 
     def transitions(self):
         """(month, stage a month end before or first_seen, stage at its end) -> (people,)"""

@@ -104,7 +104,7 @@ def test_a_second_one_at_the_same_time_is_told_to_come_again(morning):
     [
         ("cut", ("raw checks", 3, "failed"), "shop.orders"),
         ("misspelt", ("raw checks", 3, "failed"), "shop.order"),
-        ("warehouse", ("build", 3, "failed"), "the warehouse cannot be read: delete "),
+        ("warehouse", ("build", 3, "failed"), "lifecycle.duckdb: it is cut off or damaged, or no such file at all; delete it and run `dbt build`"),
     ],
 )
 def test_what_is_wrong_ends_the_day_with_one_sentence_and_the_last_good_marts_stay(morning, wrong, expected, sentence, tmp_path):

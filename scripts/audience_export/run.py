@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
+from common import sync
 from keyed_hash import read_key, use_key
 
 from . import files, rows
-from .config import BUSY, CHANNELS, CONTRACT, UNEXPECTED, USAGE, Column, Problem, check_names
+from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Column, Problem, check_names
 
 STEPS = {  # the waterfall: what is left after each step, and the reasons that end there
     "has_identifier": ["no_identifier"], "not_suppressed": ["erased", "complaint", "hard_bounce", "unsubscribed"],
@@ -35,12 +36,7 @@ def connect(source, scratch):
         return con
     if not source.exists():
         raise Problem(CONTRACT, f"{source}: there is no published database; build and publish it, or give --from")
-    try:
-        con.execute(f"attach {rows.literal(source)} as source (read_only); use source")
-    except duckdb.Error as error:
-        if "Could not set lock" in str(error):
-            raise Problem(BUSY, f"{source}: another process is writing it; try again when it has ended") from None
-        raise Problem(CONTRACT, f"{source}: this is no DuckDB database that this version reads") from None
+    con.execute(f"attach {rows.literal(source)} as source (read_only); use source")
     return con
 
 
@@ -137,7 +133,7 @@ class Run:
             [delivery.channel]).fetchone()[0]
         self.settle_erased(delivery)
         record["parts"] = self.parts
-        files.sync(folder)
+        sync(folder)
         if delivery.mode != "noes":
             self.guard(delivery, record)
         return record
