@@ -50,6 +50,7 @@ class Day:
     def __init__(self, options, lock):
         self.options, self.state, self.lock = options, Path(options.state), lock
         self.raw = Path(os.environ.get("LIFECYCLE_RAW", PROJECT / "data/demo"))
+        self.raw_files = seen(self.raw)
         self.run = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         self.logs = PROJECT / "logs" / "daily" / self.run
         self.target = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target"))
@@ -78,7 +79,6 @@ class Day:
         ]
 
     def check_raw(self):
-        self.raw_files = seen(self.raw)
         done = self.call("raw checks", [sys.executable, "scripts/validate_raw.py"])
         if done.returncode in (0, 1):
             return last_line(done.stdout)
@@ -88,7 +88,7 @@ class Day:
         started = time.time()
         done = self.call("build", [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build"])
         results = self.results(started)
-        changed = sorted(path for path, _ in self.raw_files ^ seen(self.raw))
+        changed = sorted({path for path, _ in self.raw_files ^ seen(self.raw)})
         if changed:
             more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
             raise Problem(BUSY, f"raw {changed[0]}{more}: it was replaced while it was read; run again when the export is done")

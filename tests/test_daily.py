@@ -3,20 +3,34 @@
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from contextlib import suppress
 from datetime import date, timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
 
 import drift
-from support import PROJECT, script
+from support import PROJECT, checksums, script
 
 YESTERDAY = date.today() - timedelta(1)
+
+
+LONG = os.environ.get("TEST_LONG")
+# the program with a part of its steps: what is before them was done by an earlier run
+ONLY = """
+import sys, daily
+only, steps = sys.argv.pop(1), daily.Day.steps
+daily.Day.steps = lambda day: [step for step in steps(day) if step[0] == only]
+sys.exit(daily.main(sys.argv[1:]))
+"""
 
 
 class Morning:
@@ -38,10 +52,44 @@ class Morning:
     def live(self, *options):
         return script("daily.py", "--json", "--out", self.folder / "exports", *options, **self.places)
 
-    def start(self):
-        command = [sys.executable, PROJECT / "scripts/daily.py", "--json", "--out", self.folder / "exports"]
-        environment = os.environ | {key: str(value) for key, value in self.places.items()}
-        return subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    def start(self, only=None, **environment):
+        """The program in the background; only: one of its steps."""
+        program = [PROJECT / "scripts/daily.py"] if only is None else ["-c", ONLY, only]
+        environment = os.environ | {"PYTHONPATH": str(PROJECT / "scripts")} | {key: str(value) for key, value in (self.places | environment).items()}
+        return subprocess.Popen([sys.executable, *program, "--json", "--out", self.folder / "exports"], env=environment, cwd=PROJECT,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
+
+    def run(self, only, **environment):
+        child = self.start(only, **environment)
+        stdout, stderr = child.communicate()
+        return subprocess.CompletedProcess(child.args, child.returncode, stdout, stderr)
+
+    def copy(self, folder):
+        """The same morning in another folder; the marts that were published before can be told from those that will be."""
+        other = Morning(folder)
+        for name in ("raw", "state", "published", "warehouse", "target", "exports"):
+            shutil.copytree(self.folder / name, folder / name, dirs_exist_ok=True)
+        with duckdb.connect(str(other.published)) as marts:
+            marts.execute("delete from marts.customers where person_id = (select min(person_id) from marts.customers)")
+        return other
+
+    def marts(self):
+        """What is published, but for the log of runs."""
+        return {mart: found for mart, found in checksums(self.published).items() if mart != "runs"}
+
+    def check_state(self):
+        """Every file of the state is whole, and nothing is said twice."""
+        with duckdb.connect() as con:
+            for table, key in (("runs", "run"), ("audience_events", "as_of_date, audience, event, person_id"), ("raw_checks", "filename, table_name, column_name, value")):
+                count, keys = con.execute(f"select count(*), count(distinct ({key})) from read_parquet('{self.folder}/state/{table}/*.parquet', union_by_name = true, filename = true)").fetchone()
+                assert count == keys > 0, table
+            for path in (self.folder / "state/deliveries/ledger").glob("*.parquet"):
+                con.execute(f"select count(*) from read_parquet('{path}')")
+        events = sorted((self.folder / "state/deliveries/ledger").glob("[0-9]*.json"))
+        published = [json.loads(path.read_text()).get("run") for path in events if json.loads(path.read_text())["event"] == "published"]
+        assert len(set(published)) == len(published)
+        for folder in (self.folder / "exports").glob("2*"):
+            assert json.loads((folder / "manifest.json").read_text())["run"] in published
 
     def runs(self):
         with duckdb.connect() as connection:
@@ -148,6 +196,109 @@ def test_a_report_that_cannot_be_written_is_a_warning(morning, tmp_path):
     page.rmdir()
     assert done.returncode in (0, 5) and list(said) == ALL
     assert said["report"]["said"].startswith("warning: no report; "), said["report"]
+
+
+# --- kills, interruptions, others at work -------------------------------------------------------------------
+
+
+def family(pid):
+    """The process and all below it."""
+    try:
+        children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+    except OSError:
+        children = []
+    return [pid, *(below for child in children for below in family(child))]
+
+
+def free(morning):
+    """Wait until no process of a run holds the lock of the day."""
+    with (morning.folder / "state/.daily.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_killed_at_any_moment_the_old_or_the_new_is_published_and_a_new_run_goes_on(morning, tmp_path):
+    killed, dice = morning.copy(tmp_path / "killed"), random.Random(30)
+    spoilt = killed.published.read_bytes()
+    old, new = killed.marts(), morning.marts()
+    assert old != new
+    said, _ = steps(morning.second)
+    usual = sum(step["seconds"] for step in said.values())
+    kills, found = 0, []
+    for number in range(90 if LONG else 9):
+        child = killed.start()
+        try:
+            child.wait(usual * dice.uniform(0.02, 1.1))
+        except subprocess.TimeoutExpired:
+            victims = family(child.pid) if number % 3 else [child.pid]  # without its programs it is killed, too: they hold the lock
+            for pid in victims:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            kills += 1
+            if len(victims) == 1 and killed.run("audit").returncode == 75:
+                found.append("held")
+        child.communicate()
+        free(killed)
+        found.append("old" if killed.marts() == old else "new")
+        assert found[-1] == "old" or killed.marts() == new, number
+        killed.check_state()
+        if killed.marts() == new:
+            killed.published.write_bytes(spoilt)
+        if kills == (30 if LONG else 3):
+            break
+    print(kills, Counter(found))
+    assert kills == (30 if LONG else 3)
+    done = killed.live()
+    assert done.returncode in (0, 5), done.stdout
+    assert killed.marts() == new
+    killed.check_state()
+
+
+@pytest.mark.parametrize("step", ALL)
+def test_interrupted_in_any_step_the_old_marts_stay(morning, step, tmp_path):
+    stopped = morning.copy(tmp_path / "stopped")
+    before = stopped.marts()
+    for after in (0, 0.05, 0.5):
+        child = stopped.start(step)
+        child.stdout.readline()
+        time.sleep(after)
+        os.killpg(child.pid, signal.SIGINT)
+        stdout, stderr = child.communicate()
+        free(stopped)
+        if child.returncode == 130:
+            break
+    assert "Traceback" not in stdout + stderr
+    if child.returncode != 130:
+        pytest.skip("the step was too quick to be interrupted")
+    assert stopped.runs()[-1] == ("interrupted", 130, step)
+    assert stopped.marts() == before
+    stopped.check_state()
+
+
+def test_of_two_at_once_one_works(morning):
+    both = [morning.start("raw checks") for _ in range(2)]
+    assert sorted(child.communicate() and child.returncode for child in both) in ([0, 75], [1, 75])
+
+
+def test_a_reader_of_the_warehouse_makes_the_build_come_again(morning, tmp_path):
+    read = morning.copy(tmp_path / "read")
+    before = read.marts()
+    with duckdb.connect(str(read.places["LIFECYCLE_WAREHOUSE"]), read_only=True):
+        done = read.run("build")
+    said, end = steps(done)
+    assert (done.returncode, end["outcome"]) == (75, "failed"), done.stdout
+    assert said["build"]["said"].endswith("lifecycle.duckdb: another process holds it; try again when it has ended")
+    assert read.marts() == before
+
+
+def test_raw_files_that_are_replaced_while_they_are_read_are_told(morning, tmp_path):
+    replaced = morning.copy(tmp_path / "replaced")
+    orders = next((replaced.folder / "raw/shop").glob("orders.*"))
+    child = replaced.start("build")
+    child.stdout.readline()
+    os.utime(orders, ns=(orders.stat().st_atime_ns, orders.stat().st_mtime_ns + 1000))
+    stdout, _ = child.communicate()
+    assert child.returncode == 75 and f"raw shop/{orders.name}: it was replaced while it was read; run again" in stdout, stdout
 
 
 # --- drift ------------------------------------------------------------------------------------------------
