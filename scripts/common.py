@@ -15,6 +15,7 @@ import duckdb
 # the exit codes of every script; validate_raw.py alone says 1 for warnings, and 70 for what is unexpected
 OK, UNEXPECTED, USAGE, WRONG, BLOCKED, WITHHELD, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 5, 75, 130
 
+DAMAGED = "it is cut off or damaged, or no such file at all"
 # (what the system or DuckDB says, exit code, what that is, what to do)
 FAULTS = [
     ("No space left|File too large|[Dd]isk quota|max_temp_directory_size", UNEXPECTED,
@@ -28,7 +29,7 @@ FAULTS = [
     ("Trying to read a database file with version", WRONG, "another version of DuckDB wrote it", None),
     ("not a valid DuckDB|Could not read enough bytes|Could not read from file|Corrupt database|does not match stored checksum"
      "|Serialization Error|too small to be a Parquet|No magic bytes|TProtocolException|Invalid TType|Snappy|ZSTD|Input/output error",
-     WRONG, "it is cut off or damaged, or no such file at all", None),
+     WRONG, DAMAGED, None),
 ]  # fmt: skip
 # what can be made again, and what cannot
 REMEDIES = {
@@ -108,7 +109,7 @@ def read_json(path):
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise Problem(WRONG, f"state {path}: it is cut off or damaged; {REMEDIES['state']}") from None
+        raise Problem(WRONG, f"state {path}: {DAMAGED}; {REMEDIES['state']}") from None
 
 
 @contextmanager

@@ -39,6 +39,7 @@ from common import (
     run_script,
 )
 from publish import add_schema, connect_green, only_one
+from publish_noes import noes_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 OUTCOMES = {OK: "done", WITHHELD: "withheld", BLOCKED: "blocked", INTERRUPTED: "interrupted"}
@@ -161,6 +162,30 @@ class Day:
         done = self.call("report", [sys.executable, "scripts/report.py"])
         return last_line(done.stdout) if done.returncode == 0 else f"warning: no report; {last_line(done.stderr)}"
 
+    def tell_noes(self):
+        """What stopped the day may say nothing against what is known of consent: then destinations are told who said no all the same."""
+        started, name = time.monotonic(), "who said no"
+        try:
+            self.script("publish_noes.py", "--schema", self.options.schema)
+            done = self.call("noes", [sys.executable, "scripts/export_audiences.py", "run", "--noes-only", "--json", "--out", self.options.out,
+                                      "--from", str(noes_of(Path(self.places["published"])))])  # fmt: skip
+            result = json.loads(done.stdout or "{}")
+            if done.returncode:
+                raise Problem(code_of(done), result.get("message") or last_line(done.stderr))
+            records, code = result["manifest"]["deliveries"].values(), OK
+            listed = sum(file["rows"] for record in records for file in record["suppress"])
+            removed = sum(node["changes"]["removed"] for record in records for node in record["audiences"].values())
+            said = f"{result['status']}: {listed:,} suppressions, {removed:,} removals"
+            if result["status"] == "published":
+                said += f" in {result['run']}"
+                self.facts |= {"exported_run": result["run"], "exported_rows": listed + removed}
+        except Exception as error:
+            problem = explained(error, self.places)
+            said, code = f"nobody is told: {problem}", problem.code
+        seconds = round(time.monotonic() - started, 1)
+        self.facts["steps"][name] = {"seconds": seconds, "code": code, "said": said}
+        self.say(besides=name, seconds=seconds, code=code, said=said)
+
     def script(self, name, *arguments):
         done = self.call(name.removesuffix(".py").split("_")[0] if "purge" not in arguments else "purge",
                          [sys.executable, f"scripts/{name}", *arguments])  # fmt: skip
@@ -202,6 +227,8 @@ class Day:
             if code:
                 self.code = code
                 self.facts |= {"failed_step": name, "message": said}
+                if name in ("build", "audit") and code in (WRONG, BLOCKED):
+                    self.tell_noes()
                 left = names[number:]
                 self.say(skipped=left) if left else None
                 break
@@ -218,6 +245,8 @@ class Day:
     def say(self, **facts):
         if self.options.json:
             print(json.dumps(facts), flush=True)
+        elif "besides" in facts:
+            print(f"{'':<6}{facts['besides']:<12} {facts['seconds']:>7.1f} s  {facts['said']}", flush=True)
         elif "seconds" in facts:
             print(f"{facts['seconds']:>8.1f} s  {'' if not facts['code'] else 'STOPPED: '}{facts['said']}", flush=True)
         elif "step" in facts:

@@ -26,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from audience_export import files, rows
-from audience_export.config import GUARD, GUARDS, MODES, OK, QUARANTINED, UNEXPECTED, USAGE, Problem, load
+from audience_export.config import CONTRACT, GUARD, GUARDS, MODES, OK, QUARANTINED, UNEXPECTED, USAGE, Problem, load
 from audience_export.run import REASONS, Run, connect
 from audience_export.state import RUN, State, locked, node_of, read_manifest
 from common import explained, sync
@@ -54,14 +54,17 @@ def run(args):
         con = stack.enter_context(connect(source, scratch))
         notes = state.catch_up(out, args.now, deliveries, args.dry_run)
         this = Run(con, state, scratch, run_id, args.now, args.spreadsheet_safe, overrides, {delivery.name for delivery in former})
+        if this.only_noes is not args.noes_only:
+            raise Problem(CONTRACT, f"{source}: " + ("these marts know only who said no; give --noes-only, or the published marts"
+                                                     if this.only_noes else "--noes-only wants what publish_noes.py writes"))
         this.notes += notes
         this.notes += [f"{run_id_}: published, but not acknowledged ({', '.join(names)}); say `ack {run_id_}` once it is imported"
                        for run_id_, names in state.ledger.unacknowledged().items()]
         progress, records = Progress(len(deliveries) * len(this.members), args.json), {}
-        for delivery in deliveries + former:
+        for delivery in deliveries + former if not args.noes_only else ():
             records[delivery.name] = this.delivery(delivery, staging / delivery.name, progress)
         progress.done()
-        if this.hits:
+        if this.hits or args.noes_only:
             for name in records:
                 shutil.rmtree(staging / name)
             records = {delivery.name: this.noes(delivery, staging / delivery.name, progress) for delivery in deliveries + former}
@@ -70,14 +73,14 @@ def run(args):
             "expires_at": (args.now + timedelta(days=settings.get("expires_after_days", 7))).isoformat(),
             "source": source.name, "state": os.path.relpath(state.root.resolve(), (out / run_id).resolve()),
             "overrides": {**overrides, "reason": args.reason} if overrides else None,
-            "not_sent_anywhere": this.unsent(named, records, args.destination) if not this.hits else [],
+            "not_sent_anywhere": this.unsent(named, records, args.destination) if not this.hits and not args.noes_only else [],
             "notes": this.notes, "deliveries": records}
         result = {"status": "blocked" if this.hits else "published", "exit_code": GUARD if this.hits else OK, "run": run_id,
                   "folder": str(out / run_id), "notes": this.notes, "guards": this.hits, "manifest": manifest}
         for name in [name for name, record in records.items() if record is None or this.unchanged(record)]:
             shutil.rmtree(staging / name)
             del records[name]
-            if not this.hits and name not in this.former:
+            if not this.hits and name not in this.former and not args.noes_only:
                 this.notes.append(f"{name}: nothing changed since the acknowledged delivery")
         if not records:
             return {**result, "folder": None} if this.hits else {**result, "status": "nothing changed"}
@@ -351,6 +354,8 @@ def parser():
                         "<mart>.parquet (default: $LIFECYCLE_PUBLISHED or published/customer_lifecycle.duckdb)",
                         default=os.environ.get("LIFECYCLE_PUBLISHED", "published/customer_lifecycle.duckdb"))
     export.add_argument("--config", default="destinations.yml", metavar="FILE", help="(default: %(default)s)")
+    export.add_argument("--noes-only", action="store_true", help="write only who said no, and their removals, from the file of "
+                        "publish_noes.py: when the marts must not be published")
     export.add_argument("--dry-run", action="store_true", help="run every check, leave nothing behind, same exit code")
     export.add_argument("--spreadsheet-safe", action="store_true",
                         help="put ' before text that a spreadsheet would run, instead of withholding it")

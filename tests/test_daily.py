@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,7 @@ LONG = os.environ.get("TEST_LONG")
 ONLY = """
 import sys, daily
 only, steps = sys.argv.pop(1), daily.Day.steps
-daily.Day.steps = lambda day: [step for step in steps(day) if step[0] == only]
+daily.Day.steps = lambda day: [step for step in steps(day) if step[0] in only.split(",")]
 sys.exit(daily.main(sys.argv[1:]))
 """
 
@@ -101,7 +102,7 @@ class Morning:
 
 def steps(done):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return {line["step"]: line for line in lines if "seconds" in line}, lines[-1]
+    return {line["step"]: line for line in lines if "seconds" in line and "step" in line}, lines[-1]
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +300,87 @@ def test_raw_files_that_are_replaced_while_they_are_read_are_told(morning, tmp_p
     os.utime(orders, ns=(orders.stat().st_atime_ns, orders.stat().st_mtime_ns + 1000))
     stdout, _ = child.communicate()
     assert child.returncode == 75 and f"raw shop/{orders.name}: it was replaced while it was read; run again" in stdout, stdout
+
+
+# --- who said no is told though the day stops ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stopped(morning, tmp_path_factory):
+    """A day that drift stops, with somebody who said no since what was exported and acknowledged."""
+    day = morning.copy(tmp_path_factory.mktemp("stopped"))
+    (run,) = [path.name for path in (day.folder / "exports").glob("2*")][-1:]
+    acked = script("export_audiences.py", "ack", run, "--out", day.folder / "exports", **day.places)
+    assert acked.returncode == 0, acked.stderr
+    with duckdb.connect(str(morning.published), read_only=True) as marts:
+        (day.person, day.email), = marts.execute("""select person_id, email from marts.customers join marts.audience_members using (person_id)
+            where customers.can_email and not is_holdout order by person_id limit 1""").fetchall()
+    raw = next((day.folder / "raw/esp").glob("suppressions.*"))
+    log = sorted((day.folder / "state/runs").glob("*.parquet"))[-1]
+    with duckdb.connect() as con:
+        con.execute(f"create table raw as from '{raw}'")
+        con.execute("insert into raw by name select ? as email, 'email' as channel, 'unsubscribed' as reason, max(suppressed_at) as suppressed_at from raw", [day.email])
+        con.execute(f"copy raw to '{raw}'")
+        con.execute(f"create table log as select * replace (replace(headlines, '\"rows shop.orders\": ', '\"rows shop.orders\": 9') as headlines) from '{log}'")
+        con.execute(f"copy log to '{log}'")
+    day.before = day.published.read_bytes()
+    day.done = day.run("build,audit")
+    return day
+
+
+def test_who_said_no_is_told_though_the_day_stops(stopped):
+    said, end = steps(stopped.done)
+    assert (said["audit"]["code"], stopped.done.returncode, end["outcome"]) == (4, 4, "blocked"), stopped.done.stdout
+    lines = [json.loads(line) for line in stopped.done.stdout.splitlines()]
+    (told,) = [line for line in lines if line.get("besides") == "who said no"]
+    run = re.fullmatch(r"published: (\d+) suppressions, (\d+) removals in (\w+)", told["said"])
+    assert told["code"] == 0 and run and min(int(run[1]), int(run[2])) >= 1, told
+    folder = stopped.folder / "exports" / run[3]
+    written = {path.name: path.read_text() for path in folder.rglob("*.csv")}
+    assert any(stopped.email in text for name, text in written.items() if name == "suppress.csv")
+    assert any(stopped.email in text for name, text in written.items() if ".removed" in name)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert {record["mode"] for record in manifest["deliveries"].values()} == {"noes"}
+    changes = [set(node["changes"]) for record in manifest["deliveries"].values() for node in record["audiences"].values()]
+    assert set().union(*changes) == {"removed"}, "nobody is added"
+    assert stopped.published.read_bytes() == stopped.before, "the last good marts stay"
+    with duckdb.connect() as con:
+        row = con.execute(f"select outcome, is_published, exported_run, exported_rows, steps from '{stopped.folder}/state/runs/*.parquet' order by run desc limit 1").fetchone()
+    assert row[:4] == ("blocked", None, run[3], int(run[1]) + int(run[2])) and told["said"] in json.loads(row[4])["who said no"]["said"]
+    assert stopped.email not in stopped.done.stdout + stopped.done.stderr
+    again = stopped.run("audit")
+    assert "nobody new" in again.stdout or "published: " in again.stdout
+
+
+def test_what_was_published_of_noes_is_no_list_of_audiences(stopped):
+    noes = stopped.published.with_name("customer_lifecycle_noes.duckdb")
+    for source, option, words in ((noes, (), "give --noes-only"), (stopped.published, ("--noes-only",), "publish_noes.py")):
+        done = script("export_audiences.py", "run", "--from", source, "--out", stopped.folder / "exports", *option, **stopped.places)
+        assert done.returncode == 3 and words in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("node", "status", "code"),
+    [
+        ("model.customer_lifecycle.customers", "error", 0), ("test.customer_lifecycle.cohort_value_reconciles", "fail", 0),
+        ("model.customer_lifecycle.customer_channels", "error", 3), ("model.customer_lifecycle.suppression_list", "skipped", 3),
+        ("test.customer_lifecycle.nobody_who_said_no_can_be_contacted", "fail", 3),
+        ("test.customer_lifecycle.no_no_in_the_raw_data_is_lost", "skipped", 3),
+        ("model.customer_lifecycle.int_profiles", "error", 3),
+    ],
+)  # fmt: skip
+def test_noes_are_published_of_a_red_build_only_if_consent_is_green(stopped, tmp_path, node, status, code):
+    target = tmp_path / "target"
+    target.mkdir()
+    shutil.copy(stopped.folder / "target/manifest.json", target)
+    results = json.loads((stopped.folder / "target/run_results.json").read_text())
+    (result,) = [result for result in results["results"] if result["unique_id"].startswith(node)]
+    result["status"] = status
+    (target / "run_results.json").write_text(json.dumps(results))
+    published = tmp_path / "customer_lifecycle.duckdb"
+    done = script("publish_noes.py", "--target", target, "--published", published, LIFECYCLE_WAREHOUSE=stopped.places["LIFECYCLE_WAREHOUSE"])
+    assert done.returncode == code and len((done.stderr or done.stdout).splitlines()) == 1, done.stderr
+    assert published.with_name("customer_lifecycle_noes.duckdb").exists() is (code == 0)
 
 
 # --- drift ------------------------------------------------------------------------------------------------

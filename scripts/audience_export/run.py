@@ -45,6 +45,7 @@ class Run:
 
     def __init__(self, con, state, scratch, run_id, now, safe, overrides, former):  # noqa: PLR0917
         self.con, self.ledger, self.run_id, self.now, self.safe, self.overrides = con, state.ledger, run_id, now, safe, overrides
+        self.only_noes = bool(con.execute("select 1 from duckdb_tables() where schema_name = 'marts' and table_name = 'noes_only'").fetchone())
         self.scratch, self.parts, self.shapes, self.former, self.wanted, self.forgettable = scratch, [], [], former, {}, {}
         use_key(con, state.key())
         self.notes, self.hits, self.fields = [], [], rows.check_contract(con)
@@ -64,6 +65,8 @@ class Run:
 
     def audiences(self, delivery):
         """The audiences to write: `all` are those made for the channel. An emptied one counts: a guard must see it."""
+        if self.only_noes:  # these marts know of no audience: of what was written, who said no is removed
+            return []
         known = {*self.members, *self.catalogue, *self.ledger.last(delivery.name).get("people", {})}
         given = delivery.given["audiences"]
         if given == "all":
@@ -91,7 +94,8 @@ class Run:
     def delivery(self, delivery, folder, progress):
         """Write all files of one delivery into folder. Returns its record for the manifest."""
         folder.mkdir(parents=True)
-        check_names(delivery, self.fields)
+        if not self.only_noes:
+            check_names(delivery, self.fields)
         con, spec, fields = self.con, delivery.spec, {column.field for column in delivery.columns}
         beside = [channel for channel, field in (("email", "email"), ("sms", "phone"))
                   if field in fields and field not in CHANNELS[delivery.channel]]
@@ -144,6 +148,8 @@ class Run:
         record = self.delivery(replace(delivery, mode="noes"), folder, progress)
         del self.hits[hits:], self.notes[notes:]
         record["audiences"] = {name: node for name, node in record["audiences"].items() if node["files"]}
+        for node in record["audiences"].values() if self.only_noes else ():
+            del node["dropped"]  # nothing is known of what is still delivered
         told = sum(file["rows"] for file in record["suppress"]) + sum(node["changes"]["removed"] for node in record["audiences"].values())
         return record if told else None
 
