@@ -67,7 +67,7 @@ def explained(error, places):
     if isinstance(error, KeyboardInterrupt | duckdb.InterruptException):
         return Problem(INTERRUPTED, "interrupted; what was there before stays, and the next run goes on")
     if isinstance(error, OSError | duckdb.Error):
-        known = fault(str(error), places, getattr(error, "filename", None))
+        known = fault(str(error), places, getattr(error, "filename2", None) or getattr(error, "filename", None))
         if known:
             return known
     frame = error.__traceback__
@@ -90,8 +90,8 @@ def fault(text, places, path=None):
 
 def _whose(text, places, path, *, is_full):
     """(which of the places, the path) that a message is about."""
-    quoted_paths = [path] if path else re.findall(r"""["']([^"'\n\\]*/[^"'\n\\]*)\\?["']""", text)
-    for found in map(Path, quoted_paths):
+    quoted_paths = [str(path)] if path else re.findall(r"""["']([^"'\n\\]*/[^"'\n\\]*)\\?["']""", text)
+    for found in (Path(re.sub(r"/\.([^/]+)\.\d+\.partial$", r"/\1", written)) for written in quoted_paths):
         for kind, place in places.items():
             if place and found.absolute().is_relative_to(Path(place).absolute()):
                 return kind, found

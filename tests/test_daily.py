@@ -19,7 +19,7 @@ import duckdb
 import pytest
 
 import drift
-from support import PROJECT, checksums, script
+from support import PROJECT, checksums, mounted, script
 
 YESTERDAY = date.today() - timedelta(1)
 
@@ -300,6 +300,35 @@ def test_raw_files_that_are_replaced_while_they_are_read_are_told(morning, tmp_p
     os.utime(orders, ns=(orders.stat().st_atime_ns, orders.stat().st_mtime_ns + 1000))
     stdout, _ = child.communicate()
     assert child.returncode == 75 and f"raw shop/{orders.name}: it was replaced while it was read; run again" in stdout, stdout
+
+
+@pytest.mark.parametrize(
+    ("where", "fault", "code"),
+    [
+        (("raw checks", "state"), "full", 1), (("build", "warehouse"), "full", 1), (("build", "warehouse"), "read-only", 2),
+        (("build", "target"), "full", 1), (("build", "target"), "read-only", 2), (("audit", "state"), "full", 1),
+        (("publish", "published"), "full", 1), (("publish", "published"), "read-only", 2), (("record", "state"), "full", 1),
+        (("export", "exports"), "full", 1), (("export", "exports"), "read-only", 2), (("export", "state"), "full", 1),
+        (("purge", "state"), "full", 1), (("report", "published"), "full", 0), (("report", "published"), "read-only", 0),
+        *(((step, "state"), "read-only", 2) for step in ALL),
+    ],
+)  # fmt: skip
+def test_a_full_or_read_only_disk_ends_any_step_with_one_sentence(morning, where, fault, code, tmp_path):
+    step, place = where
+    day = morning.copy(tmp_path / "day")
+    if step == "report":
+        (day.published.parent / "report.html").unlink()
+    before = day.marts()
+    with mounted(day.folder / place, fault):
+        done = day.run(step)
+        assert day.marts() == before, "the last good marts stay"
+        assert not [path for path in (day.folder / place).rglob(".*") if path.is_file() and path.suffix != ".lock"], "nothing half-written"
+    said = "the disk is full" if fault == "full" else "the file system is read-only"
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert said in done.stdout + done.stderr and str(day.folder / place) in done.stdout + done.stderr, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stdout + done.stderr and done.stderr.count("\n") <= 1
+    if place != "state":
+        assert day.runs()[-1][1:] == (code, step if code else None)
 
 
 # --- who said no is told though the day stops ---------------------------------------------------------------
