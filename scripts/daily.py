@@ -284,7 +284,7 @@ def code_of(done):
 
 def last_line(text):
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return re.sub(r"^\w+: ", "", lines[-1]) if lines else "it said nothing"
+    return re.sub(r"^\w+:\s+", "", lines[-1]) if lines else "it said nothing"
 
 
 def first_stop(done):

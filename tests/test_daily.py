@@ -12,8 +12,9 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -329,6 +330,58 @@ def test_a_full_or_read_only_disk_ends_any_step_with_one_sentence(morning, where
     assert "Traceback" not in done.stdout + done.stderr and done.stderr.count("\n") <= 1
     if place != "state":
         assert day.runs()[-1][1:] == (code, step if code else None)
+
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int code = real(clock, now);
+    FILE *file = clock == CLOCK_REALTIME ? fopen(getenv("CLOCK_AHEAD"), "r") : NULL;
+    long ahead = 0;
+    if (file && fscanf(file, "%ld", &ahead) == 1) now->tv_sec += ahead;
+    if (file) fclose(file);
+    return code;
+}
+"""
+
+
+@pytest.mark.skipif(not LONG, reason="a minute; make test-long")
+@pytest.mark.parametrize("seconds", [0, 3, 12])
+def test_midnight_in_a_run_changes_no_day(morning, tmp_path, seconds):
+    """The raw data have rows of the running day: a build after midnight is of that day, one before it of the day before."""
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler here, with which to set a clock ahead")
+    (tmp_path / "clock.c").write_text(CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "clock.so", tmp_path / "clock.c", "-ldl"], check=True)
+    ahead = tmp_path / "ahead"
+    ahead.write_text("0")
+    night = Morning(tmp_path / "night")
+    made = script("generate_demo_data.py", "--customers", 300, "--as-of", YESTERDAY + timedelta(1), "--out", night.places["LIFECYCLE_RAW"])
+    assert made.returncode == 0, made.stderr
+    child = night.start(LD_PRELOAD=tmp_path / "clock.so", CLOCK_AHEAD=ahead)
+    for line in child.stdout:
+        if json.loads(line).get("step") == "build":
+            break
+    time.sleep(seconds)
+    now = datetime.now(ZoneInfo("Europe/Berlin"))
+    midnight = datetime.combine(now.date() + timedelta(1), datetime.min.time(), now.tzinfo)
+    ahead.write_text(str(int((midnight - now).total_seconds()) + 30))
+    child.communicate()
+    assert child.returncode in (0, 5)
+    with duckdb.connect(str(night.published), read_only=True) as marts:
+        (day,) = marts.execute("select as_of_date from marts.build_settings").fetchone()
+        assert marts.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone() == (day,)
+    with duckdb.connect() as con:
+        assert con.execute(f"select as_of_date from '{night.folder}/state/runs/*.parquet'").fetchall() == [(day,)]
+    assert [path.name for path in (night.folder / "state/audience_events").glob("*.parquet")] == [f"{day}.parquet"]
+    (manifest,) = (night.folder / "exports").glob("*/manifest.json")
+    assert json.loads(manifest.read_text())["as_of_date"] == str(day)
+    print(seconds, day)
 
 
 # --- who said no is told though the day stops ---------------------------------------------------------------
