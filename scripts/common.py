@@ -81,8 +81,9 @@ def explained(error, places):
 def fault(text, places, path=None):
     """The Problem that a message tells of, None if it is none of FAULTS."""
     for pattern, code, what, mend in FAULTS:
-        if re.search(pattern, text):
-            kind, path = _whose(text, places, path, is_full=code == UNEXPECTED)
+        said = re.search(f"[^\n]*({pattern})[^\n]*", text)
+        if said:
+            kind, path = _whose(said[0], places, path, is_full=code == UNEXPECTED)
             remedy = mend or REMEDIES.get(kind, "put a good copy in its place, or delete it if it can be made again")
             return Problem(code, f"{f'{kind} {path}'.strip()}: {what}; {remedy}" if path else f"{what}; {remedy}")
     return None
