@@ -24,11 +24,14 @@ FAULTS = [
     ("Permission denied|Operation not permitted", USAGE, "permission is missing",
      "let the user that runs this read and write there, or name another place"),
     ("Could not set lock|Conflicting lock", BUSY, "another process holds it", "try again when it has ended"),
-    ("Not a directory|Is a directory|File exists", USAGE, "a file is where a folder should be, or the other way round", "name another place"),
-    ("No such file or directory|No files found that match|database does not exist", USAGE, "it is not there", "name another place, or make it"),
+    ("Not a directory|Is a directory|File exists", USAGE, "a file is where a folder should be, or the other way round",
+     "name another place"),
+    ("No such file or directory|No files found that match|database does not exist", USAGE, "it is not there",
+     "name another place, or make it"),
     ("Trying to read a database file with version", WRONG, "another version of DuckDB wrote it", None),
     ("not a valid DuckDB|Could not read enough bytes|Could not read from file|Corrupt database|does not match stored checksum"
-     "|Serialization Error|too small to be a Parquet|No magic bytes|TProtocolException|Invalid TType|Snappy|ZSTD|Input/output error",
+     "|Serialization Error|too small to be a Parquet|No magic bytes|TProtocolException|Invalid TType|Snappy|ZSTD"
+     "|Input/output error",
      WRONG, DAMAGED, None),
 ]  # fmt: skip
 # what can be made again, and what cannot
@@ -73,7 +76,7 @@ def explained(error, places):
     frame = error.__traceback__
     while frame.tb_next:
         frame = frame.tb_next
-    kind = " ".join([type(error).__name__, *[errno.errorcode.get(getattr(error, "errno", None), "")] * isinstance(error, OSError)])
+    kind = f"{type(error).__name__} {errno.errorcode.get(getattr(error, 'errno', None), '')}"
     where = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}"
     return Problem(UNEXPECTED, f"unexpected {kind.strip()} at {where}; the details are withheld, since they may be personal")
 
@@ -122,7 +125,8 @@ def written_whole(target):
         sync(partial)
         os.replace(partial, target)
     finally:
-        for left in [path for path in target.parent.iterdir() if path.name.startswith(partial.name)]:  # DuckDB may have put a log beside it
+        # DuckDB may have put a log beside it
+        for left in [path for path in target.parent.iterdir() if path.name.startswith(partial.name)]:
             left.unlink()
     sync(target.parent)
 

@@ -163,12 +163,12 @@ class Day:
         return last_line(done.stdout) if done.returncode == 0 else f"warning: no report; {last_line(done.stderr)}"
 
     def tell_noes(self):
-        """What stopped the day may say nothing against what is known of consent: then destinations are told who said no all the same."""
+        """Tell destinations who said no all the same, if what stopped the day says nothing against what is known of consent."""
         started, name = time.monotonic(), "who said no"
         try:
             self.script("publish_noes.py", "--schema", self.options.schema)
-            done = self.call("noes", [sys.executable, "scripts/export_audiences.py", "run", "--noes-only", "--json", "--out", self.options.out,
-                                      "--from", str(noes_of(Path(self.places["published"])))])  # fmt: skip
+            done = self.call("noes", [sys.executable, "scripts/export_audiences.py", "run", "--noes-only", "--json",
+                                      "--out", self.options.out, "--from", str(noes_of(Path(self.places["published"])))])  # fmt: skip
             result = json.loads(done.stdout or "{}")
             if done.returncode:
                 raise Problem(code_of(done), result.get("message") or last_line(done.stderr))
@@ -194,8 +194,10 @@ class Day:
         return last_line(done.stdout)
 
     def call(self, name, command):
-        """Run a program; what it says is kept in a private log. It holds the lock, too: should this one be killed, the next run waits
-        for its end. And it has a session of its own, so that Ctrl-C reaches it once, through this one.
+        """Run a program; what it says is kept in a private log.
+
+        It holds the lock, too: should this one be killed, the next run waits for its end. And it has a session of its own,
+        so that Ctrl-C reaches it once, through this one.
         """
         environment = os.environ | {"LIFECYCLE_STATE": str(self.state), "LIFECYCLE_WAREHOUSE": str(self.options.warehouse)}
         child = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -7,7 +7,8 @@ and later can read, and the descriptions of tables and columns as comments.
 The Parquet folder, one <mart>.parquet each, is a link to a hidden folder beside it that no later run changes; the one
 before stays until the next run, so that whoever has just listed it can read on.
 
-Exit codes: 0 published, 1 unexpected, 2 usage, 3 the last dbt run was not a green build, 75 busy: try again.
+Exit codes: 0 published, 1 unexpected, 2 usage, 3 the last dbt run was not a green build, or a file is damaged,
+75 busy: try again.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Publish only who said no, of a build that must not be published as a whole: a test failed elsewhere, or a number moved too much.
+"""Publish only who said no, of a build that must not be published as a whole.
 
-Writes <published>_noes.duckdb beside the published marts, which stay as they are: who may be contacted, the suppression list, and of
-people what they are known by; no audience, and nothing that was bought. `export_audiences.py run --noes-only` reads it.
+Writes <published>_noes.duckdb beside the published marts, which stay as they are: who may be contacted, the suppression list,
+and of people what they are known by; no audience, and nothing that was bought. `export_audiences.py run --noes-only` reads it.
 Only if customer_channels and suppression_list were built by dbt's last run and no test of theirs failed.
 
 Exit codes: 0 published, 1 unexpected, 2 usage, 3 these models or their tests are not green either, 75 busy: try again.
@@ -45,7 +45,8 @@ def relations(target, connection, schema):
     """{model: its relation} of dbt's last run; raise Problem unless what it says of consent can be relied on."""
     results, nodes = read_json(target / "run_results.json"), read_json(target / "manifest.json")["nodes"]
     newest = connection.execute(
-        "select invocation_id from warehouse.audit.invocations where coalesce(marts_schema, 'marts') = ? order by started_at desc, rowid desc limit 1",
+        "select invocation_id from warehouse.audit.invocations where coalesce(marts_schema, 'marts') = ? "
+        "order by started_at desc, rowid desc limit 1",
         [schema],
     ).fetchone()
     if newest != (results["metadata"]["invocation_id"],):
@@ -67,7 +68,9 @@ def relations(target, connection, schema):
         if is_theirs or (says_no and tested & {ids[model] for model in CONSENT}):
             raise Problem(WRONG, f"{node['name']} is not green, so nothing is published of who said no")
     settings = run_log.settings() | (results["args"].get("vars") or {})
-    return {nodes[name]["name"]: f'warehouse."{nodes[name]["schema"]}"."{nodes[name]["alias"]}"' for name in ids.values()}, settings
+    return {
+        nodes[name]["name"]: f'warehouse."{nodes[name]["schema"]}"."{nodes[name]["alias"]}"' for name in ids.values()
+    }, settings
 
 
 def copy_noes(connection, made, settings, target):
@@ -75,22 +78,30 @@ def copy_noes(connection, made, settings, target):
     connection.execute(f"attach {quoted(target)} as published (storage_version {quoted(STORAGE_VERSION)})")
     connection.execute("create schema published.marts")
     profile = [row[0] for row in connection.execute(f"describe {made['int_profiles']}").fetchall()]
-    reach = [f"can_{channel}" for channel in ("email", "sms", "push", "ads")]
+    hidden = [f"case when erased.person_id is null then profiles.{name} end as {name}" for name in profile if name != "person_id"]
+    reach = {f"can_{channel}": f"bool_or(channel = '{channel}' and can_contact)" for channel in ("email", "sms", "push", "ads")}
     shown = CUSTOMERS.format(
-        hidden=", ".join(f"case when erased.person_id is null then profiles.{name} end as {name}" for name in profile if name != "person_id"),
-        reach=", ".join(reach), reaches=", ".join(f"bool_or(channel = '{name[4:]}' and can_contact) as {name}" for name in reach), **made,
+        hidden=", ".join(hidden), reach=", ".join(reach),
+        reaches=", ".join(f"{condition} as {name}" for name, condition in reach.items()), **made,
     )  # fmt: skip
     given = {
         "customers": shown, **{mart: f"from {made[mart]}" for mart in CONSENT},
         "lifecycle_metrics": f"select as_of_date as metric_date from {made['int_as_of']}",
-        "build_settings": f"select as_of_date, {quoted(settings['business_time_zone'])} as business_time_zone from {made['int_as_of']}",
+        "build_settings": f"select {quoted(settings['business_time_zone'])} as business_time_zone",
         "audience_members": None, "noes_only": f"select as_of_date from {made['int_as_of']}",
     }  # fmt: skip
     for mart, query in given.items():
         there = {row[0] for row in connection.execute(f"describe {query}").fetchall()} if query else ()
-        absent = [f"cast(null as {EMPTY[kind]}) as {name}" for kind, names in rows.MARTS.get(mart, {}).items() for name in names.split() if name not in there]
+        absent = [
+            f"cast(null as {EMPTY[kind]}) as {name}"
+            for kind, names in rows.MARTS.get(mart, {}).items()
+            for name in names.split()
+            if name not in there
+        ]
         columns = ", ".join([*["*"] * bool(query), *absent])
-        connection.execute(f"create table published.marts.{mart} as select {columns} " + (f"from ({query})" if query else "where false"))
+        connection.execute(
+            f"create table published.marts.{mart} as select {columns} " + (f"from ({query})" if query else "where false")
+        )
     connection.execute("checkpoint published")
     return connection.execute("select count(*) from published.marts.suppression_list").fetchone()[0]
 
@@ -115,7 +126,9 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     for name, default in (("warehouse", "warehouse/lifecycle.duckdb"), ("published", "published/customer_lifecycle.duckdb")):
         parser.add_argument(f"--{name}", type=Path, default=os.environ.get(f"LIFECYCLE_{name.upper()}", default))
-    parser.add_argument("--target", type=Path, default=os.environ.get("DBT_TARGET_PATH", "target"), help="what dbt wrote of its last run")
+    parser.add_argument(
+        "--target", type=Path, default=os.environ.get("DBT_TARGET_PATH", "target"), help="what dbt wrote of its last run"
+    )
     add_schema(parser)
     options = parser.parse_args(arguments)
     return run_script(

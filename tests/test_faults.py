@@ -1,4 +1,4 @@
-"""Whatever is full, read-only, forbidden, damaged or held: one sentence that says what, where and how to mend it, from every script."""
+"""Of what is full, read-only, forbidden, damaged or held every script says in one sentence what, where and how to mend it."""
 
 import os
 import re
@@ -18,9 +18,11 @@ SCRIPTS = {
     "publish --parquet": (["publish.py", "--parquet", "{published}/parquet"], ["published"], []),
     "publish_postgres": (["publish_postgres.py"], [], ["marts"]),
     "record_state": (["record_state.py"], ["state"], ["warehouse", "events"]),
-    "export run": (["export_audiences.py", "run", "--out", "{exports}", "--now", "2026-07-01"], ["exports", "state"], ["marts", "ledger"]),
+    "export run": (["export_audiences.py", "run", "--out", "{exports}", "--now", "2026-07-01"], ["exports", "state"],
+                   ["marts", "ledger"]),
     "export ack": (["export_audiences.py", "ack", "{run}", "--out", "{exports}"], ["state"], ["ledger"]),
-    "export purge": (["export_audiences.py", "purge", "--out", "{exports}", "--now", "2027-01-01"], ["exports", "state"], ["ledger"]),
+    "export purge": (["export_audiences.py", "purge", "--out", "{exports}", "--now", "2027-01-01"], ["exports", "state"],
+                     ["ledger"]),
     "report": (["report.py", "--out", "{page}/report.html"], ["page"], ["marts"]),
     "validate_raw": (["validate_raw.py", "--as-of", "2026-06-30", "--html", "{page}/checks.html"], ["page"], ["counts"]),
     "validate_raw --skip-validate": (["validate_raw.py", "--skip-validate"], ["state"], []),
@@ -38,14 +40,21 @@ SENTENCES = {
 MENDED = {
     "warehouse": "delete it and run `dbt build`: it is made again from raw data and state",
     "marts": "delete it and publish again",
-    "events": "restore it from a backup: nothing makes the state again", "ledger": "restore it from a backup", "counts": "restore it from a backup",
+    **dict.fromkeys(("events", "ledger", "counts"), "restore it from a backup: nothing makes the state again"),
 }  # fmt: skip
-WRITES = [(name, place, fault) for name, (_, places, _) in SCRIPTS.items() for place in places for fault in ("full", "read-only", "forbidden")
-          if (name, place, fault) != ("export purge", "exports", "full")]  # deleting needs no room
-WRITES = [case for case in WRITES if os.environ.get("TEST_LONG") or case[:2] != ("validate_raw", "page") or case[2] == "full"]  # 10 s each
+WRITES = [
+    (name, place, fault)
+    for name, (_, places, _) in SCRIPTS.items()
+    for place in places
+    for fault in ("full", "read-only", "forbidden")
+    if (name, place, fault) != ("export purge", "exports", "full")
+]  # deleting needs no room
+WRITES = [
+    case for case in WRITES if os.environ.get("TEST_LONG") or case[:2] != ("validate_raw", "page") or case[2] == "full"
+]  # 10 s each
 READS = [
     (name, file, fault) for name, (_, _, files) in SCRIPTS.items() for file in files
-    for fault in (("cut", "junk", "empty", "forbidden", "held") if file in ("warehouse", "marts") else ("cut", "junk", "empty", "forbidden"))
+    for fault in ("cut", "junk", "empty", "forbidden", *(["held"] if file in ("warehouse", "marts") else []))
 ]  # fmt: skip
 WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]  # root may else read and write everything
 
@@ -54,7 +63,12 @@ WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]  #
 def healthy(demo_raw, demo_warehouse, published_demo, tmp_path_factory):
     """What a run of everything leaves: state, exports."""
     folder = tmp_path_factory.mktemp("healthy")
-    environment = {"LIFECYCLE_WAREHOUSE": demo_warehouse, "LIFECYCLE_PUBLISHED": published_demo, "LIFECYCLE_STATE": folder / "state", "LIFECYCLE_RAW": demo_raw}
+    environment = {
+        "LIFECYCLE_WAREHOUSE": demo_warehouse,
+        "LIFECYCLE_PUBLISHED": published_demo,
+        "LIFECYCLE_STATE": folder / "state",
+        "LIFECYCLE_RAW": demo_raw,
+    }
     shutil.copytree(demo_warehouse.with_suffix(".state"), folder / "state")
     for words in (["record_state.py"], ["export_audiences.py", "run", "--out", folder / "exports", "--now", "2026-07-01"],
                   ["validate_raw.py", "--as-of", "2026-06-30", "--html", folder / "page.html"]):  # fmt: skip
@@ -104,7 +118,9 @@ class Place:
             self.stack.enter_context(mounted(path, fault))
         else:
             content = path.read_bytes()
-            path.write_bytes({"cut": content[: len(content) // 2], "junk": b"eva@example.com,no such file\n" * 500, "empty": b""}[fault])
+            path.write_bytes(
+                {"cut": content[: len(content) // 2], "junk": b"eva@example.com,no such file\n" * 500, "empty": b""}[fault]
+            )
 
     def without_rights(self):
         if os.geteuid() == 0:
@@ -114,7 +130,7 @@ class Place:
 
     def files(self):
         return {str(path.relative_to(self.folder)): path.stat().st_size for path in self.folder.rglob("*")
-                if path.is_file() and not path.name.endswith(".lock") and "/logs/" not in str(path) and path.name != "filler"}  # fmt: skip
+                if path.is_file() and not path.name.endswith((".lock", "filler")) and "/logs/" not in str(path)}  # fmt: skip
 
 
 @pytest.fixture
@@ -157,8 +173,8 @@ def test_a_file_that_cannot_be_read(place, name, file, fault, request):
         shutil.copy(getattr(place, file), path)
         setattr(place, file, path)
     else:
-        (path, *_) = {"events": place.paths["state"].glob("audience_events/*.parquet"), "ledger": place.paths["state"].glob("deliveries/ledger/*.json"),
-                      "counts": place.paths["state"].glob("raw_checks/*.parquet")}[file]  # fmt: skip
+        names = {"events": "audience_events/*.parquet", "ledger": "deliveries/ledger/*.json", "counts": "raw_checks/*.parquet"}
+        path = next(place.paths["state"].glob(names[file]))
     place.spoil(fault, path)
     before = place.files()
     done = place(words)
