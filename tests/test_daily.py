@@ -294,13 +294,13 @@ def test_raw_files_that_are_replaced_while_they_are_read_are_told(morning, tmp_p
 @pytest.mark.parametrize(
     ("where", "fault", "code"),
     [
-        (("raw checks", "state"), "full", 1), (("build", "warehouse"), "full", 1), (("build", "warehouse"), "read-only", 2),
+        (("build", "warehouse"), "full", 1), (("build", "warehouse"), "read-only", 2),
         (("build", "target"), "read-only", 2), (("audit", "state"), "full", 1),
         (("publish", "published"), "full", 1), (("publish", "published"), "read-only", 2), (("record", "state"), "full", 1),
         (("export", "exports"), "full", 1), (("export", "exports"), "read-only", 2), (("export", "state"), "full", 1),
         (("purge", "state"), "full", 1), (("report", "published"), "full", 0), (("report", "published"), "read-only", 0),
         (("audit", "state"), "read-only", 2),
-        *[(("build", "target"), "full", 1), *(((step, "state"), "read-only", 2) for step in ALL)] * bool(LONG),
+        *[(("raw checks", "state"), "full", 1), (("build", "target"), "full", 1), *(((step, "state"), "read-only", 2) for step in ALL)] * bool(LONG),
     ],
 )  # fmt: skip
 def test_a_full_or_read_only_disk_ends_any_step_with_one_sentence(morning, where, fault, code, tmp_path):
@@ -347,7 +347,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 
 @pytest.mark.skipif(not LONG, reason="a minute; make test-long")
 @pytest.mark.parametrize("seconds", [0, 3, 12])
-def test_midnight_in_a_run_changes_no_day(morning, tmp_path, seconds):
+def test_midnight_in_a_run_changes_no_day(tmp_path, seconds):
     """The raw data have rows of the running day: a build after midnight is of that day, one before it of the day before."""
     if not shutil.which("cc"):
         pytest.skip("no C compiler here, with which to set a clock ahead")
