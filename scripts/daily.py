@@ -22,30 +22,48 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import duckdb
-
 import drift
 import run_log
-from common import Problem, private
+from common import (
+    BLOCKED,
+    BUSY,
+    INTERRUPTED,
+    OK,
+    UNEXPECTED,
+    USAGE,
+    WITHHELD,
+    WRONG,
+    Problem,
+    explained,
+    fault,
+    private,
+    run_script,
+)
 from publish import add_schema, connect_green, only_one
+from publish_noes import noes_of
 
 PROJECT = Path(__file__).resolve().parents[1]
-OK, UNEXPECTED, USAGE, WRONG, BLOCKED, WITHHELD, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 5, 75, 130
-UNREADABLE = "the warehouse cannot be read: delete it and run again, it is made from raw data and state"
 OUTCOMES = {OK: "done", WITHHELD: "withheld", BLOCKED: "blocked", INTERRUPTED: "interrupted"}
 
 
 class Day:
     """One run. `facts` becomes its row of the run log."""
 
-    def __init__(self, options):
-        self.options, self.state = options, Path(options.state)
+    def __init__(self, options, lock):
+        self.options, self.state, self.lock = options, Path(options.state), lock
+        self.raw = Path(os.environ.get("LIFECYCLE_RAW", PROJECT / "data/demo"))
+        self.raw_files = seen(self.raw)
         self.run = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         self.logs = Path(os.environ.get("DBT_LOG_PATH", PROJECT / "logs")) / "daily" / self.run
         self.target = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target"))
         self.facts = {
             "run": self.run, "started_at": now(), "version": project_version(), "versions": run_log.versions(),
             "settings": run_log.settings(), "definitions": run_log.definitions(), "steps": {},
+        }  # fmt: skip
+        published = os.environ.get("LIFECYCLE_PUBLISHED", PROJECT / "published/customer_lifecycle.duckdb")
+        self.places = {
+            "warehouse": options.warehouse, "published": published, "state": self.state, "exports": options.out,
+            "target": self.target, "log": self.logs, "raw": self.raw,
         }  # fmt: skip
         self.code = OK
 
@@ -66,21 +84,28 @@ class Day:
         done = self.call("raw checks", [sys.executable, "scripts/validate_raw.py"])
         if done.returncode in (0, 1):
             return last_line(done.stdout)
-        raise Problem(done.returncode if done.returncode in (USAGE, WRONG) else UNEXPECTED, first_stop(done) or last_line(done.stderr))
+        raise Problem(UNEXPECTED if done.returncode == 70 else code_of(done), first_stop(done) or last_line(done.stderr))
 
     def build(self):
         started = time.time()
         done = self.call("build", [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build"])
         results = self.results(started)
+        changed = sorted({path for path, _ in self.raw_files ^ seen(self.raw)})
+        if changed:
+            more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+            raise Problem(BUSY, f"raw {changed[0]}{more}: it was replaced while it was read; run again when the export is done")
         counts = {status: sum(result == status for _, result in results) for status in ("pass", "warn", "fail", "error")}
         self.facts |= {"passed_tests": counts["pass"], "warned_tests": counts["warn"], "failed_tests": counts["fail"]}
         if done.returncode == 0:
             return f"{counts['pass']} tests passed, {counts['warn']} warned"
+        known = fault(done.stdout + done.stderr, self.places)
+        if known:
+            raise known
         wrong = [name for name, status in results if status in ("fail", "error", "runtime error")]
         if wrong:
             more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
             raise Problem(WRONG, f"dbt build: {', '.join(wrong[:3])}{more} failed; `dbt retry` repeats them, the log has dbt's words")
-        raise Problem(*said_by_dbt(done.stdout))
+        raise said_by_dbt(done.stdout)
 
     def results(self, started):
         """[(name, status)] of this build's nodes."""
@@ -122,7 +147,7 @@ class Day:
         try:
             result = json.loads(done.stdout)
         except ValueError:
-            raise Problem(UNEXPECTED, "the exporter said nothing that can be read; see its log") from None
+            raise Problem(code_of(done), last_line(done.stderr)) from None
         records = result.get("manifest", {}).get("deliveries", {}).values()
         written = sum(node["waterfall"]["written"] for record in records for node in record["audiences"].values())
         if result["status"] == "published":
@@ -131,29 +156,58 @@ class Day:
             self.code = WITHHELD
         elif done.returncode:
             guards = "; ".join(f"guard {hit['guard']}: {hit['message']}" for hit in result.get("guards", []))
-            raise Problem(done.returncode, result.get("message") or guards or "; ".join(result.get("notes", [])))
+            raise Problem(code_of(done), result.get("message") or guards or "; ".join(result.get("notes", [])))
         return f"{result['status']}{f', {written:,} rows' if written else ''}"
 
     def report(self):
         done = self.call("report", [sys.executable, "scripts/report.py"])
         return last_line(done.stdout) if done.returncode == 0 else f"warning: no report; {last_line(done.stderr)}"
 
+    def tell_noes(self):
+        """Tell destinations who said no all the same, if what stopped the day says nothing against what is known of consent."""
+        started, name = time.monotonic(), "who said no"
+        try:
+            self.script("publish_noes.py", "--schema", self.options.schema)
+            done = self.call("noes", [sys.executable, "scripts/export_audiences.py", "run", "--noes-only", "--json",
+                                      "--out", self.options.out, "--from", str(noes_of(Path(self.places["published"])))])  # fmt: skip
+            result = json.loads(done.stdout or "{}")
+            if done.returncode:
+                raise Problem(code_of(done), result.get("message") or last_line(done.stderr))
+            records, code = result["manifest"]["deliveries"].values(), OK
+            listed = sum(file["rows"] for record in records for file in record["suppress"])
+            removed = sum(node["changes"]["removed"] for record in records for node in record["audiences"].values())
+            said = f"{result['status']}: {listed:,} suppressions, {removed:,} removals"
+            if result["status"] == "published":
+                said += f" in {result['run']}"
+                self.facts |= {"exported_run": result["run"], "exported_rows": listed + removed}
+        except Exception as error:
+            problem = explained(error, self.places)
+            said, code = f"nobody is told: {problem}", problem.code
+        seconds = round(time.monotonic() - started, 1)
+        self.facts["steps"][name] = {"seconds": seconds, "code": code, "said": said}
+        self.say(besides=name, seconds=seconds, code=code, said=said)
+
     def script(self, name, *arguments):
         done = self.call(name.removesuffix(".py").split("_")[0] if "purge" not in arguments else "purge",
                          [sys.executable, f"scripts/{name}", *arguments])  # fmt: skip
         if done.returncode:
-            raise Problem(done.returncode, last_line(done.stderr))
+            raise Problem(code_of(done), last_line(done.stderr))
         return last_line(done.stdout)
 
     def call(self, name, command):
-        """Run a program; what it says is kept in a private log."""
+        """Run a program; what it says is kept in a private log.
+
+        It holds the lock, too: should this one be killed, the next run waits for its end. And it has a session of its own,
+        so that Ctrl-C reaches it once, through this one.
+        """
         environment = os.environ | {"LIFECYCLE_STATE": str(self.state), "LIFECYCLE_WAREHOUSE": str(self.options.warehouse)}
-        child = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        child = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 pass_fds=[self.lock.fileno()], start_new_session=True)  # fmt: skip
         try:
             stdout, stderr = child.communicate()
         except BaseException:
             child.send_signal(signal.SIGINT)
-            child.wait()
+            child.communicate()
             raise
         self.logs.mkdir(parents=True, exist_ok=True)
         (self.logs / f"{name.replace(' ', '_')}.log").write_text(stdout + stderr)
@@ -167,29 +221,35 @@ class Day:
             started = time.monotonic()
             try:
                 said, code = step(), OK
-            except Problem as problem:
+            except (Exception, KeyboardInterrupt) as error:
+                problem = explained(error, self.places)
                 said, code = str(problem), problem.code
-            except KeyboardInterrupt:
-                said, code = "interrupted", INTERRUPTED
-            except duckdb.IOException as error:
-                said, code = io_problem(error)
             seconds = round(time.monotonic() - started, 1)
             self.facts["steps"][name] = {"seconds": seconds, "code": code, "said": said}
             self.say(step=name, seconds=seconds, code=code, said=said)
             if code:
                 self.code = code
                 self.facts |= {"failed_step": name, "message": said}
+                if name in ("build", "audit") and code in (WRONG, BLOCKED):
+                    self.tell_noes()
                 left = names[number:]
                 self.say(skipped=left) if left else None
                 break
         self.facts |= {"ended_at": now(), "exit_code": self.code, "outcome": OUTCOMES.get(self.code, "failed")}
-        run_log.append(self.state, self.facts)
+        try:
+            run_log.append(self.state, self.facts)
+        except Exception as error:
+            problem = explained(error, self.places)
+            self.code = self.code or problem.code
+            print(f"daily: the run is not in the run log; {problem}", file=sys.stderr)
         self.say(run=self.run, outcome=self.facts["outcome"], exit_code=self.code)
         return self.code
 
     def say(self, **facts):
         if self.options.json:
             print(json.dumps(facts), flush=True)
+        elif "besides" in facts:
+            print(f"{'':<6}{facts['besides']:<12} {facts['seconds']:>7.1f} s  {facts['said']}", flush=True)
         elif "seconds" in facts:
             print(f"{facts['seconds']:>8.1f} s  {'' if not facts['code'] else 'STOPPED: '}{facts['said']}", flush=True)
         elif "step" in facts:
@@ -214,9 +274,20 @@ def project_version():
     return re.search(r'^version: "?([^"\s]+)', (PROJECT / "dbt_project.yml").read_text(), re.MULTILINE)[1]
 
 
+def seen(folder):
+    """{(path, (size, time of change))} of the raw files."""
+    found = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
+    return {(str(path.relative_to(folder)), (stat.st_size, stat.st_mtime_ns)) for path, stat in found}
+
+
+def code_of(done):
+    """The exit code of a program that did not end well, as one of the table."""
+    return done.returncode if done.returncode in (USAGE, WRONG, BLOCKED, BUSY, INTERRUPTED) else UNEXPECTED
+
+
 def last_line(text):
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return re.sub(r"^\w+: ", "", lines[-1]) if lines else "it said nothing"
+    return re.sub(r"^\w+:\s+", "", lines[-1]) if lines else "it said nothing"
 
 
 def first_stop(done):
@@ -230,27 +301,13 @@ def first_stop(done):
 
 
 def said_by_dbt(text):
-    """(exit code, sentence) of a build that did not come to its models: what prepare_raw says, a lock, or dbt's own words."""
-    if "Could not set lock on file" in text or "Conflicting lock" in text:
-        return BUSY, "the warehouse is held by another program; try again when it is done"
-    if re.search("not a valid DuckDB database|[Cc]orrupt|[Cc]hecksum|Serialization Error", text):
-        return WRONG, UNREADABLE
+    """What prepare_raw says, or dbt's own words, of a build that did not come to its models."""
     _, _, problems = text.partition("Compilation Error")
     lines = [line.strip() for line in problems.splitlines()[1:] if line.strip()]
     lines = lines[: next((number for number, line in enumerate(lines) if line.startswith("> in macro")), len(lines))]
     if lines:
-        return WRONG, lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
-    return UNEXPECTED, "dbt did not come to an end; see its log"
-
-
-def io_problem(error):
-    """(exit code, sentence) where DuckDB cannot use a file."""
-    text = str(error)
-    if "lock" in text.lower():
-        return BUSY, "a database file is held by another program; try again when it is done"
-    if "No space left" in text:
-        return UNEXPECTED, "the disk is full; make room and run again"
-    return WRONG, UNREADABLE
+        return Problem(WRONG, lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""))
+    return Problem(UNEXPECTED, "dbt did not come to an end; see its log")
 
 
 def main(arguments=None):
@@ -263,17 +320,14 @@ def main(arguments=None):
     add_schema(parser)
     options = parser.parse_args(arguments)
     private()
-    Path(options.state).mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with only_one(Path(options.state), "daily"):
-            return Day(options).live()
-    except Problem as problem:
-        print(f"daily: {problem}", file=sys.stderr)
-        return problem.code
-    except OSError as error:
-        print(f"daily: {error.strerror or 'unexpected'}: {error.filename or options.state}", file=sys.stderr)
-        return UNEXPECTED
+
+    def live():
+        Path(options.state).mkdir(parents=True, exist_ok=True)
+        with only_one(Path(options.state), "daily") as lock:
+            return Day(options, lock).live()
+
+    return run_script("daily", live, state=options.state)
 
 
 if __name__ == "__main__":

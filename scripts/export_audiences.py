@@ -13,7 +13,6 @@ exit codes:
 """
 
 import argparse
-import errno
 import json
 import os
 import re
@@ -26,10 +25,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from audience_export import files, rows
-from audience_export.config import GUARD, GUARDS, MODES, OK, QUARANTINED, UNEXPECTED, USAGE, Problem, load
+from audience_export.config import CONTRACT, GUARD, GUARDS, MODES, OK, QUARANTINED, UNEXPECTED, USAGE, Problem, load
 from audience_export.run import REASONS, Run, connect
 from audience_export.state import RUN, State, locked, node_of, read_manifest
-from common import private, temporary_folder
+from common import explained, private, sync, temporary_folder
 
 STAMP = "%Y%m%dT%H%M%SZ"
 STATE = os.environ.get("LIFECYCLE_STATE", "state")
@@ -54,14 +53,17 @@ def run(args):
         con = stack.enter_context(connect(source, scratch))
         notes = state.catch_up(out, args.now, deliveries, args.dry_run)
         this = Run(con, state, scratch, run_id, args.now, args.spreadsheet_safe, overrides, {delivery.name for delivery in former})
+        if this.only_noes is not args.noes_only:
+            raise Problem(CONTRACT, f"{source}: " + ("these marts know only who said no; give --noes-only, or the published marts"
+                                                     if this.only_noes else "--noes-only wants what publish_noes.py writes"))
         this.notes += notes
         this.notes += [f"{run_id_}: published, but not acknowledged ({', '.join(names)}); say `ack {run_id_}` once it is imported"
                        for run_id_, names in state.ledger.unacknowledged().items()]
         progress, records = Progress(len(deliveries) * len(this.members), args.json), {}
-        for delivery in deliveries + former:
+        for delivery in deliveries + former if not args.noes_only else ():
             records[delivery.name] = this.delivery(delivery, staging / delivery.name, progress)
         progress.done()
-        if this.hits:
+        if this.hits or args.noes_only:
             for name in records:
                 shutil.rmtree(staging / name)
             records = {delivery.name: this.noes(delivery, staging / delivery.name, progress) for delivery in deliveries + former}
@@ -70,14 +72,14 @@ def run(args):
             "expires_at": (args.now + timedelta(days=settings.get("expires_after_days", 7))).isoformat(),
             "source": source.name, "state": os.path.relpath(state.root.resolve(), (out / run_id).resolve()),
             "overrides": {**overrides, "reason": args.reason} if overrides else None,
-            "not_sent_anywhere": this.unsent(named, records, args.destination) if not this.hits else [],
+            "not_sent_anywhere": this.unsent(named, records, args.destination) if not this.hits and not args.noes_only else [],
             "notes": this.notes, "deliveries": records}
         result = {"status": "blocked" if this.hits else "published", "exit_code": GUARD if this.hits else OK, "run": run_id,
                   "folder": str(out / run_id), "notes": this.notes, "guards": this.hits, "manifest": manifest}
         for name in [name for name, record in records.items() if record is None or this.unchanged(record)]:
             shutil.rmtree(staging / name)
             del records[name]
-            if not this.hits and name not in this.former:
+            if not this.hits and name not in this.former and not args.noes_only:
                 this.notes.append(f"{name}: nothing changed since the acknowledged delivery")
         if not records:
             return {**result, "folder": None} if this.hits else {**result, "status": "nothing changed"}
@@ -105,10 +107,10 @@ def publish(out, staging, scratch, state, args, deliveries, result):  # noqa: PL
     state.ledger.append({"event": "published", "run": result["run"], "overrides": manifest["overrides"], "deliveries": nodes})
     os.rename(staging, target)
     try:
-        files.sync(out)
+        sync(out)
         after_publishing(out, state, manifest, deliveries, result)
     except Exception as error:
-        why = str(error) if isinstance(error, Problem) else explain(error)
+        why = explained(error, places(args))
         raise Problem(UNEXPECTED, f"{why}; {target} is published and recorded, but not all that follows was done: it is "
                                   "not handed over, or not acknowledged") from None
     state.ledger.sweep()
@@ -164,6 +166,10 @@ def after_publishing(out, state, manifest, deliveries, result):
                                        f"not acknowledged; what it said is in {log}")
     if state.quarantine(run_id).exists():
         result["quarantine"] = str(state.quarantine(run_id))
+
+
+def places(args):
+    return {"published": getattr(args, "source", None), "exports": args.out, "state": args.state or STATE}
 
 
 def check_folders(args):
@@ -347,6 +353,8 @@ def parser():
                         "<mart>.parquet (default: $LIFECYCLE_PUBLISHED or published/customer_lifecycle.duckdb)",
                         default=os.environ.get("LIFECYCLE_PUBLISHED", "published/customer_lifecycle.duckdb"))
     export.add_argument("--config", default="destinations.yml", metavar="FILE", help="(default: %(default)s)")
+    export.add_argument("--noes-only", action="store_true", help="write only who said no, and their removals, from the file of "
+                        "publish_noes.py: when the marts must not be published")
     export.add_argument("--dry-run", action="store_true", help="run every check, leave nothing behind, same exit code")
     export.add_argument("--spreadsheet-safe", action="store_true",
                         help="put ' before text that a spreadsheet would run, instead of withholding it")
@@ -385,28 +393,14 @@ def main(argv=None):
     except Exception as error:
         if stopped:  # within a query DuckDB makes an error of its own out of the exit
             sys.exit(stopped[0])
-        known = isinstance(error, Problem)
-        result = {"status": "error", "exit_code": error.code if known else UNEXPECTED,
-                  "message": str(error) if known else f"{explain(error)}; no run is half published"}
+        problem = explained(error, places(args))
+        half = "" if problem is error else "; no run is half published"
+        result = {"status": "error", "exit_code": problem.code, "message": f"{problem}{half}"}
     if result["status"] == "error":
         text = json.dumps(result) if args.json else f"error: {result['message']}"
     wrong = result["exit_code"] not in (OK, QUARANTINED)
     print(text, file=sys.stderr if wrong and not args.json else sys.stdout)
     return result["exit_code"]
-
-
-def explain(error):
-    """One sentence about an unexpected error. DuckDB quotes values in its messages: only the kind may be told."""
-    number = getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or any(
-            text in str(error) for text in ("No space left", "File too large", "max_temp_directory_size")):
-        return "the disk is full, or a size limit is reached; make room and run again"
-    frame = error.__traceback__
-    while frame.tb_next:
-        frame = frame.tb_next
-    kind = " ".join([type(error).__name__, *[errno.errorcode.get(number, "")] * bool(number)])
-    return (f"unexpected {kind} at {Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}; the details are "
-            "withheld, since they may be personal")
 
 
 if __name__ == "__main__":

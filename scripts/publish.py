@@ -7,7 +7,8 @@ and later can read, and the descriptions of tables and columns as comments.
 The Parquet folder, one <mart>.parquet each, is a link to a hidden folder beside it that no later run changes; the one
 before stays until the next run, so that whoever has just listed it can read on.
 
-Exit codes: 0 published, 1 unexpected, 2 usage, 3 the last dbt run was not a green build, 75 busy: try again.
+Exit codes: 0 published, 1 unexpected, 2 usage, 3 the last dbt run was not a green build, or a file is damaged,
+75 busy: try again.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import duckdb
 
-from common import Problem, make_private, private, quoted, sync
+from common import BUSY, USAGE, WRONG, Problem, make_private, private, quoted, run_script, sync, written_whole
 
 DBT_FOLDERS = {"DBT_TARGET_PATH": "target", "DBT_LOG_PATH": "logs"}
 STORAGE_VERSION = "v1.4.0"
@@ -30,13 +31,16 @@ SCHEMAS = ("marts", "main", "temp", "system", "information_schema", "pg_catalog"
 
 @contextmanager
 def only_one(folder, name):
-    """Hold a lock in the folder, so that two runs never write the same; raise Problem 75 if another run holds it."""
+    """Hold a lock in the folder, so that two runs never write the same; raise Problem 75 if another run holds it.
+
+    Yields the lock: programs that inherit it hold it, too.
+    """
     with (folder / f".{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Problem(75, f"another run is writing to {folder}; try again when it is done") from error
-        yield
+            raise Problem(BUSY, f"another run is writing to {folder}; try again when it is done") from error
+        yield lock
 
 
 def add_schema(parser):
@@ -46,16 +50,14 @@ def add_schema(parser):
 
 
 def connect_green(warehouse, schema):
-    """A connection with the warehouse attached read-only; raise Problem if it is locked or its last build not green."""
+    """A connection with the warehouse attached read-only; raise Problem if its last build is not green."""
     connection = duckdb.connect()
     try:
         connection.execute(f"attach {quoted(warehouse)} as warehouse (read_only)")
         check_green(connection, schema)
-    except duckdb.IOException as error:
+    except BaseException:
         connection.close()
-        if "lock" not in str(error).lower():
-            raise
-        raise Problem(75, f"{warehouse} is being written; try again after the build") from error
+        raise
     return connection
 
 
@@ -71,12 +73,12 @@ def check_green(connection, schema):
         runs = []
     for command, is_green, is_whole in runs:
         if not is_green:
-            raise Problem(3, f"`dbt {command}` did not end green; the published marts stay as they are until a whole `dbt build` does")
+            raise Problem(WRONG, f"`dbt {command}` did not end green; the published marts stay as they are until a whole `dbt build` does")
         if is_whole:
             return
         if command not in ("build", "test"):
-            raise Problem(3, f"since the last whole build there was a `dbt {command}`, which does not test the marts; run `dbt build`")
-    raise Problem(3, "this warehouse has never been built as a whole; run `dbt build`")
+            raise Problem(WRONG, f"since the last whole build there was a `dbt {command}`, which does not test the marts; run `dbt build`")
+    raise Problem(WRONG, "this warehouse has never been built as a whole; run `dbt build`")
 
 
 def copy_marts(connection, schema, target):
@@ -103,10 +105,14 @@ def copy_marts(connection, schema, target):
 def write_parquet(connection, tables, folder):
     """Write the published tables into a new hidden folder beside `folder` and return it; nobody reads it yet."""
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    for table in tables:
-        path = fresh / f"{table}.parquet"
-        connection.execute(f'copy published.marts."{table}" to {quoted(path)} (format parquet)')
-        sync(path)
+    try:
+        for table in tables:
+            path = fresh / f"{table}.parquet"
+            connection.execute(f'copy published.marts."{table}" to {quoted(path)} (format parquet)')
+            sync(path)
+    except BaseException:
+        shutil.rmtree(fresh)
+        raise
     if folder.exists():  # as with the file: whoever opened the earlier one to others means this one, too
         mode = folder.stat().st_mode & 0o777
         for path in fresh.iterdir():
@@ -147,33 +153,30 @@ def publish(warehouse, published, parquet=None, schema="marts"):
     Raise Problem if that must not or cannot be done; what was published before then stays as it is.
     """
     if not warehouse.exists():
-        raise Problem(2, f"there is no warehouse {warehouse} (LIFECYCLE_WAREHOUSE); run `dbt build`")
+        raise Problem(USAGE, f"there is no warehouse {warehouse} (LIFECYCLE_WAREHOUSE); run `dbt build`")
     if published.stem in SCHEMAS or "." in published.stem:
-        raise Problem(2, f"{published.name}: DuckDB cannot tell such a file from a schema; rename LIFECYCLE_PUBLISHED")
+        raise Problem(USAGE, f"{published.name}: DuckDB cannot tell such a file from a schema; rename LIFECYCLE_PUBLISHED")
     if parquet and parquet.exists() and not parquet.is_symlink():
-        raise Problem(2, f"{parquet} was not made by this program, which would replace it; name another --parquet")
+        raise Problem(USAGE, f"{parquet} was not made by this program, which would replace it; name another --parquet")
     private()
     close_what_dbt_wrote(warehouse)
     for path in filter(None, (published, parquet)):
         path.parent.mkdir(parents=True, exist_ok=True)
     with only_one(published.parent, "publish"):
-        partial = published.with_name(f".{published.name}.partial")
-        for leftover in (partial, partial.with_name(partial.name + ".wal")):
-            leftover.unlink(missing_ok=True)
+        for leftover in published.parent.glob(f".{published.name}.*"):  # of killed runs
+            leftover.unlink()
         # marts hold addresses: private, unless whoever runs this has opened an earlier file to others
         mode = published.stat().st_mode & 0o777 if published.exists() else 0o600
-        connection = connect_green(warehouse, schema)
-        # what a killed build spilled: nobody builds now, and nobody else reads there
-        shutil.rmtree(warehouse.with_name(f"{warehouse.name}.tmp"), ignore_errors=True)
-        try:
-            tables = copy_marts(connection, schema, partial)
-            fresh = write_parquet(connection, tables, parquet) if parquet else None
-        finally:
-            connection.close()
-        os.chmod(partial, mode)
-        sync(partial)
-        os.replace(partial, published)
-        sync(published.parent)
+        with written_whole(published) as partial:
+            connection = connect_green(warehouse, schema)
+            # what a killed build spilled: nobody builds now, and nobody else reads there
+            shutil.rmtree(warehouse.with_name(f"{warehouse.name}.tmp"), ignore_errors=True)
+            try:
+                tables = copy_marts(connection, schema, partial)
+                fresh = write_parquet(connection, tables, parquet) if parquet else None
+            finally:
+                connection.close()
+            os.chmod(partial, mode)
         if parquet:
             swap_folder(parquet, fresh)
     print(f"published {len(tables)} marts as {published} ({published.stat().st_size / 1e6:.1f} MB)")
@@ -194,12 +197,10 @@ def main(arguments=None):
     parser.add_argument("--parquet", type=Path, metavar="FOLDER", help="also as one Parquet file per mart, in this folder")
     add_schema(parser)
     options = parser.parse_args(arguments)
-    try:
-        publish(options.warehouse, options.published, options.parquet, options.schema)
-    except Problem as problem:
-        print(f"publish: {problem}", file=sys.stderr)
-        return problem.code
-    return 0
+    return run_script(
+        "publish", lambda: publish(options.warehouse, options.published, options.parquet, options.schema),
+        warehouse=options.warehouse, published=options.published, parquet=options.parquet,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

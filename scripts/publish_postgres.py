@@ -23,7 +23,7 @@ from pathlib import Path
 
 import duckdb
 
-from common import Problem, quoted
+from common import Problem, quoted, run_script
 
 AGGREGATES = [
     "audience_summary",
@@ -226,12 +226,9 @@ def main(arguments=None):
         help="exactly these marts, and columns, instead of the aggregated ones; may be repeated",
     )
     options = parser.parse_args(arguments)
-    try:
-        publish(options.published, options.schema, options.mart or AGGREGATES)
-    except Problem as problem:
-        print(f"publish_postgres: {problem}", file=sys.stderr)
-        return problem.code
-    return 0
+    return run_script(
+        "publish_postgres", lambda: publish(options.published, options.schema, options.mart or AGGREGATES), published=options.published
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from common import Problem, private, quoted, sync
+from common import USAGE, WRONG, Problem, private, quoted, run_script, written_whole
 from publish import add_schema, connect_green, only_one
 
 COLUMNS = "as_of_date, audience, event, person_id, entered_on, is_holdout, holdout_share"
@@ -47,27 +47,24 @@ def check_state(connection, schema, day):
         [day],
     ).fetchone()
     if stale:
-        raise Problem(3, f"the state is not the one that this build read (audience {stale[0]}); run `dbt build` again")
+        raise Problem(WRONG, f"the state is not the one that this build read (audience {stale[0]}); run `dbt build` again")
 
 
 def write(connection, folder, day):
     """Add one file: complete, durable, and only then visible under its name."""
     files = [folder / f"{day}{ending}.parquet" for ending in ("", *(f"-{n}" for n in range(2, 1000)))]
     target = next(file for file in files if not file.exists())
-    partial = target.with_suffix(".partial")
-    connection.execute(
-        f"copy (select {COLUMNS} from unrecorded order by all) to {quoted(partial)} (format parquet, compression zstd)"
-    )
-    sync(partial)
-    os.rename(partial, target)
-    sync(folder)
+    with written_whole(target) as partial:
+        connection.execute(
+            f"copy (select {COLUMNS} from unrecorded order by all) to {quoted(partial)} (format parquet, compression zstd)"
+        )
     return target
 
 
 def record(warehouse, state, schema="marts"):
     """Record the last build of `warehouse` in the folder `state`; raise Problem if that must not or cannot be done."""
     if not warehouse.exists():
-        raise Problem(2, f"there is no warehouse {warehouse} (LIFECYCLE_WAREHOUSE); run `dbt build`")
+        raise Problem(USAGE, f"there is no warehouse {warehouse} (LIFECYCLE_WAREHOUSE); run `dbt build`")
     folder = state / "audience_events"
     private()
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +75,7 @@ def record(warehouse, state, schema="marts"):
         try:
             (day,) = connection.execute(f'select as_of_date from warehouse."{schema}".build_settings').fetchone()
             if connection.execute("select 1 from news where as_of_date != ?", [day]).fetchone():
-                raise Problem(3, f"the audiences are not as of {day}, as the rest of the warehouse is; run `dbt build`")
+                raise Problem(WRONG, f"the audiences are not as of {day}, as the rest of the warehouse is; run `dbt build`")
             (last_day,) = connection.execute("select max(as_of_date) from known").fetchone()
             if last_day and last_day > day:
                 print(f"nothing recorded: the state is as of {last_day} already, this build as of {day}")
@@ -110,12 +107,10 @@ def main(arguments=None):
     parser.add_argument("--state", type=Path, default=os.environ.get("LIFECYCLE_STATE", "state"))
     add_schema(parser)
     options = parser.parse_args(arguments)
-    try:
-        record(options.warehouse, options.state, options.schema)
-    except Problem as problem:
-        print(f"record_state: {problem}", file=sys.stderr)
-        return problem.code
-    return 0
+    return run_script(
+        "record_state", lambda: record(options.warehouse, options.state, options.schema),
+        warehouse=options.warehouse, state=options.state,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from common import Problem, private, sync, temporary_folder
+from common import USAGE, Problem, private, run_script, written_whole
 from lifecycle_report import read, render
 
 
@@ -22,13 +22,9 @@ def write(page, out):
     private()
     out.parent.mkdir(parents=True, exist_ok=True)
     mode = out.stat().st_mode & 0o777 if out.exists() else 0o600
-    with temporary_folder(f".{out.name}.", out.parent) as folder:
-        partial = folder / out.name
+    with written_whole(out) as partial:
         partial.write_text(page, encoding="utf-8", newline="\n")
         os.chmod(partial, mode)
-        sync(partial)
-        os.replace(partial, out)
-    sync(out.parent)
 
 
 def main(arguments=None):
@@ -39,17 +35,16 @@ def main(arguments=None):
     parser.add_argument("--open", action="store_true", help="open it in the browser")
     options = parser.parse_args(arguments)
     out = options.out or options.published.with_name("report.html")
-    try:
+
+    def make():
         if out.is_dir():
-            raise Problem(2, f"--out {out} is a folder; name a file")
+            raise Problem(USAGE, f"--out {out} is a folder; name a file")
         write(render(read(options.published)), out)
-    except Problem as problem:
-        print(f"report: {problem}", file=sys.stderr)
-        return problem.code
-    print(f"Report:         {out} ({out.stat().st_size / 1000:.0f} kB)")
-    if options.open:
-        webbrowser.open(out.resolve().as_uri())
-    return 0
+        print(f"Report:         {out} ({out.stat().st_size / 1000:.0f} kB)")
+        if options.open:
+            webbrowser.open(out.resolve().as_uri())
+
+    return run_script("report", make, published=options.published, page=out)
 
 
 if __name__ == "__main__":

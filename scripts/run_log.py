@@ -5,14 +5,13 @@ The mart `runs` shows it. Facts that have a shape of their own (settings, rows p
 
 import hashlib
 import json
-import os
 from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
 import yaml
 
-from common import quoted, sync
+from common import quoted, written_whole
 
 PROJECT = Path(__file__).resolve().parents[1]
 COLUMNS = {
@@ -52,15 +51,11 @@ def append(state, facts):
     target = folder / f"{facts['run']}.parquet"
     for left in folder.glob("*.partial"):
         left.unlink()
-    partial = target.with_suffix(".partial")
     values = [json.dumps(value, default=str) if isinstance(value := facts.get(name), dict | list) else value for name in COLUMNS]
     selected = ", ".join(f"cast(? as {kind}) as {name}" for name, kind in COLUMNS.items())
-    with duckdb.connect() as connection:
+    with written_whole(target) as partial, duckdb.connect() as connection:
         connection.execute(f"create table run as select {selected}", values)
         connection.execute(f"copy run to {quoted(partial)} (format parquet)")
-    sync(partial)
-    os.rename(partial, target)
-    sync(folder)
 
 
 def last_good(state, as_of_date):

@@ -16,14 +16,13 @@ import json
 import os
 import sys
 import time
-import traceback
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import jinja2
 import yaml
 
-from common import Problem, private
+from common import USAGE, Problem, private, run_script, written_whole
 from raw_checks import Gate, previous_run, record
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -42,8 +41,8 @@ def show(report, options):
     jinja = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = jinja.from_string((PROJECT / "scripts" / "raw_checks" / "page.html.jinja").read_text()).render(report)
     options.html.parent.mkdir(parents=True, exist_ok=True)
-    options.html.unlink(missing_ok=True)  # with the mode that it once had
-    options.html.write_text(page, encoding="utf-8")
+    with written_whole(options.html) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def validate(options, variables):
@@ -97,20 +96,17 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     options.sources = options.sources.split(",") if options.sources else variables["sources"]
     private()
-    try:
+
+    def check():
         as_of = options.as_of or variables["as_of_date"]
         try:
             options.as_of = dt.date.fromisoformat(str(as_of)) if as_of else None
         except ValueError:
-            raise Problem(2, f"--as-of: '{as_of}' is not a date; write it as YYYY-MM-DD") from None
+            raise Problem(USAGE, f"--as-of: '{as_of}' is not a date; write it as YYYY-MM-DD") from None
         return validate(options, variables | {"sources": options.sources})
-    except Problem as problem:
-        print(f"validate_raw: {problem}", file=sys.stderr)
-        return problem.code
-    except Exception as error:
-        # where and of what kind, but not the message: it may quote a value
-        print(f"validate_raw: unexpected {type(error).__name__}", *traceback.format_tb(error.__traceback__), sep="\n", file=sys.stderr)
-        return 70  # not Python's own 1, which means warnings here
+
+    # 1 means warnings here
+    return run_script("validate_raw", check, unexpected=70, raw=options.raw, state=options.state, page=options.html)
 
 
 if __name__ == "__main__":

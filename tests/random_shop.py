@@ -240,13 +240,22 @@ class RandomShop:
 
     # --- files -------------------------------------------------------------------------------------------------
 
-    def write(self, folder):
-        """Shuffled, since the order of rows means nothing."""
+    def write(self, folder, dice=None):
+        """Shuffled, since the order of rows means nothing; with dice also in parts, and every fifth row twice."""
         for name, rows in self.tables.items():
-            path = folder / f"{name}.csv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.dice.shuffle(rows)
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0].keys())
-                writer.writeheader()
-                writer.writerows(rows)
+            (dice or self.dice).shuffle(rows)
+            if not dice:
+                self.write_file(folder / f"{name}.csv", rows)
+                continue
+            doubled = dice.sample([*rows, *dice.sample(rows, len(rows) // 5)], len(rows) + len(rows) // 5)
+            parts = dice.randint(1, min(4, len(doubled)))
+            for part in range(parts):
+                self.write_file(folder / name / f"part-{part}.csv", doubled[part::parts])
+
+    @staticmethod
+    def write_file(path, rows):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)

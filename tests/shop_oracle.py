@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import oracle
@@ -230,6 +231,72 @@ class Shop:
             return "evaluating"
         is_active = any(day > self.as_of - timedelta(30) for day in self.activity(person))
         return "engaged" if is_active else "lead"
+
+    def stage_at(self, person, moment):
+        """The same at any moment, by what had happened until then."""
+        day = moment.date()
+        days = [order["order_date"] for order in self.baskets[person] if order["ordered_at"] <= moment]
+        if days:
+            return oracle.stage(days, day, self.at_risk, self.lapsed)
+        happened = [(at.date(), name) for at, name, _ in self.events[person] if at <= moment]
+        recent = [name for on, name in happened if on > day - timedelta(14)]
+        if "product_added_to_cart" in recent or recent.count("product_viewed") >= 3:
+            return "evaluating"
+        return "engaged" if any(on > day - timedelta(30) for on, _ in happened) else "lead"
+
+    def stage_history(self):
+        """(person, since) -> (stage, until, cycle), by asking at every midnight and at everything that happened"""
+        rows = {}
+        for person, since in self.first_seen.items():
+            erased = max(self.erased[person], since) if self.erased.get(person, NEVER_ENDS) < self.end else self.end
+            happened = {since, *(order["ordered_at"] for order in self.baskets[person]), *(at for at, *_ in self.events[person])}
+            happened |= {datetime.combine(since.date() + timedelta(n), time()) for n in range(1, (self.end - since).days + 2)}
+            spells = []
+            for moment in sorted(moment for moment in happened if since <= moment < erased):
+                stage = self.stage_at(person, moment)
+                if not spells or spells[-1][1] != stage:
+                    spells.append((moment, stage, self.cycle(person, moment)))
+            if erased < self.end:
+                spells.append((erased, "erased", None))
+            ends = [spell[0] for spell in spells[1:]] + [None]
+            rows |= {(person, start): (stage, end, cycle) for (start, stage, cycle), end in zip(spells, ends, strict=True)}
+        return rows
+
+    def cycle(self, person, moment):
+        days = sorted({order["order_date"] for order in self.baskets[person] if order["ordered_at"] <= moment})
+        return 1 + sum((after - day).days > self.lapsed for day, after in pairwise(days))
+
+    def transitions(self):
+        """(month, stage a month end before or first_seen, stage at its end) -> (people,)"""
+        counts, spells = Counter(), defaultdict(list)
+        for (person, since), (stage, *_) in self.stage_history().items():
+            spells[person].append((since, stage))
+        for own in spells.values():
+            before = "first_seen"
+            for month, last in oracle.month_ends(min(own)[0].date(), self.as_of).items():
+                now = max(spell for spell in own if spell[0].date() <= last)[1]
+                counts[month, before, now] += 1
+                before = now
+        return {key: (people,) for key, people in counts.items()}
+
+    def daily_metrics(self):
+        """day -> (users, customers, repeat, loyal, active, passive, and the three rates)"""
+        seen = [moment.date() for moment in self.first_seen.values()]
+        bought = [[order["order_date"] for order in basket] for basket in self.baskets.values()]
+        active = [self.activity(person) for person in self.first_seen]
+        rows = {}
+        for n in range((self.as_of - min(seen)).days + 1):
+            day = min(seen) + timedelta(n)
+            users = sum(first <= day for first in seen)
+            least = [sum(sum(on <= day for on in days) >= orders for days in bought) for orders in (1, 2, 3)]
+            awake = sum(any(day - timedelta(30) < on <= day for on in days) for days in active)
+            rates = [part / whole if whole else None for part, whole in zip(least, [users, *least[:2]], strict=True)]
+            rows[day] = [users, *least, awake, users - awake, *rates]
+        return rows
+
+    def sales(self, amount):
+        """The counted orders of known people as oracle.py reads them."""
+        return [(order["person_id"], order["order_date"], order[amount]) for order in self.orders if order["person_id"]]
 
     # --- who they are ------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -156,3 +157,25 @@ def write(folder, files):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@contextmanager
+def mounted(folder, fault):
+    """What is in the folder on a small file system that is full or read-only."""
+    size = sum(path.stat().st_size + 8192 for path in folder.rglob("*")) + (1 << 19)
+    copy = folder.with_name(folder.name + "-before")
+    shutil.copytree(folder, copy)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here (it needs root)")
+    try:
+        shutil.copytree(copy, folder, dirs_exist_ok=True)
+        if fault == "full":
+            with (folder / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
+                while True:
+                    filler.write(bytes(1 << 12))
+        else:
+            subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+        shutil.rmtree(copy)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)

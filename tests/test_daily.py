@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -11,15 +12,29 @@ import stat
 import subprocess
 import sys
 import time
-from datetime import date, timedelta
+from collections import Counter
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
 
 import drift
-from support import MARTS_WITH_ADDRESSES, PROJECT, script
+from support import MARTS_WITH_ADDRESSES, PROJECT, checksums, mounted, script
 
 YESTERDAY = date.today() - timedelta(1)
+
+
+LONG = os.environ.get("TEST_LONG")
+# the program with a part of its steps: what is before them was done by an earlier run
+ONLY = """
+import sys, daily
+only, steps = sys.argv.pop(1), daily.Day.steps
+daily.Day.steps = lambda day: [step for step in steps(day) if step[0] in only.split(",")]
+sys.exit(daily.main(sys.argv[1:]))
+"""
 
 
 class Morning:
@@ -41,10 +56,48 @@ class Morning:
     def live(self, *options):
         return script("daily.py", "--json", "--out", self.folder / "exports", *options, **self.places)
 
-    def start(self):
-        command = [sys.executable, PROJECT / "scripts/daily.py", "--json", "--out", self.folder / "exports"]
-        environment = os.environ | {key: str(value) for key, value in self.places.items()}
-        return subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    def start(self, only=None, **environment):
+        """The program in the background; only: one of its steps."""
+        program = [PROJECT / "scripts/daily.py"] if only is None else ["-c", ONLY, only]
+        environment = self.places | environment | {"PYTHONPATH": PROJECT / "scripts"}
+        return subprocess.Popen(
+            [sys.executable, *program, "--json", "--out", self.folder / "exports"], cwd=PROJECT, text=True, start_new_session=True,
+            env=os.environ | {key: str(value) for key, value in environment.items()}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, only, **environment):
+        child = self.start(only, **environment)
+        stdout, stderr = child.communicate()
+        return subprocess.CompletedProcess(child.args, child.returncode, stdout, stderr)
+
+    def copy(self, folder):
+        """The same morning in another folder; the marts that were published before can be told from those that will be."""
+        other = Morning(folder)
+        for name in ("raw", "state", "published", "warehouse", "target", "exports"):
+            shutil.copytree(self.folder / name, folder / name, dirs_exist_ok=True)
+        with duckdb.connect(str(other.published)) as marts:
+            marts.execute("delete from marts.customers where person_id = (select min(person_id) from marts.customers)")
+        return other
+
+    def marts(self):
+        """What is published, but for the log of runs."""
+        return {mart: found for mart, found in checksums(self.published).items() if mart != "runs"}
+
+    def check_state(self):
+        """Every file of the state is whole, and nothing is said twice."""
+        with duckdb.connect() as con:
+            for table, key in (("runs", "run"), ("audience_events", "as_of_date, audience, event, person_id"),
+                               ("raw_checks", "filename, table_name, column_name, value")):  # fmt: skip
+                files = f"read_parquet('{self.folder}/state/{table}/*.parquet', union_by_name = true, filename = true)"
+                count, keys = con.execute(f"select count(*), count(distinct ({key})) from {files}").fetchone()
+                assert count == keys > 0, table
+            for path in (self.folder / "state/deliveries/ledger").glob("*.parquet"):
+                con.execute(f"select count(*) from read_parquet('{path}')")
+        events = [json.loads(path.read_text()) for path in (self.folder / "state/deliveries/ledger").glob("[0-9]*.json")]
+        published = [event["run"] for event in events if event["event"] == "published"]
+        assert len(set(published)) == len(published)
+        for folder in (self.folder / "exports").glob("2*"):
+            assert json.loads((folder / "manifest.json").read_text())["run"] in published
 
     def runs(self):
         with duckdb.connect() as connection:
@@ -56,7 +109,7 @@ class Morning:
 
 def steps(done):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return {line["step"]: line for line in lines if "seconds" in line}, lines[-1]
+    return {line["step"]: line for line in lines if "seconds" in line and "step" in line}, lines[-1]
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +207,7 @@ def test_a_second_one_at_the_same_time_is_told_to_come_again(morning):
     [
         ("cut", ("raw checks", 3, "failed"), "shop.orders"),
         ("misspelt", ("raw checks", 3, "failed"), "shop.order"),
-        ("warehouse", ("build", 3, "failed"), "the warehouse cannot be read: delete "),
+        ("warehouse", ("build", 3, "failed"), "cut off or damaged, or no such file at all; delete it and run `dbt build`"),
     ],
 )
 def test_what_is_wrong_ends_the_day_with_one_sentence_and_the_last_good_marts_stay(morning, wrong, expected, sentence, tmp_path):
@@ -178,26 +231,287 @@ def test_what_is_wrong_ends_the_day_with_one_sentence_and_the_last_good_marts_st
     assert broken.runs()[-1] == (outcome, code, step)
 
 
-def test_a_report_that_cannot_be_written_is_a_warning(morning, tmp_path):
-    """And an interrupted build leaves what was published, and the next run goes on."""
-    page = morning.published.parent / "report.html"
-    page.unlink()
+# --- kills, interruptions, others at work -------------------------------------------------------------------
+
+
+def family(pid):
+    """The process and all below it."""
+    try:
+        tasks = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        tasks = []
+    return [pid, *(below for children in tasks for child in children.split() for below in family(int(child)))]
+
+
+def free(morning):
+    """Wait until no process of a run holds the lock of the day."""
+    with (morning.folder / "state/.daily.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_killed_at_any_moment_the_old_or_the_new_is_published_and_a_new_run_goes_on(morning, tmp_path):
+    killed, dice = morning.copy(tmp_path / "killed"), random.Random(30)
+    spoilt = killed.published.read_bytes()
+    old, new = killed.marts(), morning.marts()
+    assert old != new
+    said, _ = steps(morning.second)
+    usual = sum(step["seconds"] for step in said.values())
+    kills, found = 0, []
+    for number in range(90 if LONG else 9):
+        child = killed.start()
+        try:
+            child.wait(usual * dice.uniform(0.02, 1.1))
+        except subprocess.TimeoutExpired:
+            victims = family(child.pid) if number % 3 else [child.pid]  # killed alone: its program holds the lock
+            for pid in victims:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            kills += 1
+            if len(victims) == 1 and killed.run("audit").returncode == 75:
+                found.append("held")
+        child.communicate()
+        free(killed)
+        found.append("old" if killed.marts() == old else "new")
+        assert found[-1] == "old" or killed.marts() == new, number
+        killed.check_state()
+        if killed.marts() == new:
+            killed.published.write_bytes(spoilt)
+        if kills == (30 if LONG else 3):
+            break
+    print(kills, Counter(found))
+    assert kills == (30 if LONG else 3)
+    page = killed.published.parent / "report.html"
+    page.unlink(missing_ok=True)
     page.mkdir()
-    before = morning.published.read_bytes()
-    child = morning.start()
+    done = killed.live()
+    said, _ = steps(done)
+    assert done.returncode in (0, 5) and list(said) == ALL, done.stdout
+    assert said["report"]["said"].startswith("warning: no report; "), "which ends no day"
+    assert killed.marts() == new
+    killed.check_state()
+
+
+@pytest.mark.parametrize("step", ALL)
+def test_interrupted_in_any_step_the_old_marts_stay(morning, step, tmp_path):
+    stopped = morning.copy(tmp_path / "stopped")
+    before = stopped.marts()
+    for after in (0, 0.05, 0.5):
+        child = stopped.start(step)
+        child.stdout.readline()
+        time.sleep(after)
+        os.killpg(child.pid, signal.SIGINT)
+        stdout, stderr = child.communicate()
+        free(stopped)
+        if child.returncode == 130:
+            break
+    assert "Traceback" not in stdout + stderr
+    if child.returncode != 130:
+        pytest.skip("the step was too quick to be interrupted")
+    assert stopped.runs()[-1] == ("interrupted", 130, step)
+    assert stopped.marts() == before
+    stopped.check_state()
+
+
+def test_of_two_at_once_one_works(morning):
+    both = [morning.start("raw checks") for _ in range(2)]
+    assert sorted(child.communicate() and child.returncode for child in both) in ([0, 75], [1, 75])
+
+
+def test_a_reader_of_the_warehouse_makes_the_build_come_again(morning, tmp_path):
+    read = morning.copy(tmp_path / "read")
+    before = read.marts()
+    with duckdb.connect(str(read.places["LIFECYCLE_WAREHOUSE"]), read_only=True):
+        done = read.run("build")
+    said, end = steps(done)
+    assert (done.returncode, end["outcome"]) == (75, "failed"), done.stdout
+    assert said["build"]["said"].endswith("lifecycle.duckdb: another process holds it; try again when it has ended")
+    assert read.marts() == before
+
+
+@pytest.mark.skipif(not LONG, reason="a whole build; make test-long")
+def test_raw_files_that_are_replaced_while_they_are_read_are_told(morning, tmp_path):
+    replaced = morning.copy(tmp_path / "replaced")
+    orders = next((replaced.folder / "raw/shop").glob("orders.*"))
+    child = replaced.start("build")
+    child.stdout.readline()
+    os.utime(orders, ns=(orders.stat().st_atime_ns, orders.stat().st_mtime_ns + 1000))
+    stdout, _ = child.communicate()
+    assert child.returncode == 75 and f"raw shop/{orders.name}: it was replaced while it was read; run again" in stdout, stdout
+
+
+@pytest.mark.parametrize(
+    ("where", "fault", "code"),
+    [
+        (("build", "warehouse"), "full", 1), (("build", "warehouse"), "read-only", 2),
+        (("build", "target"), "read-only", 2), (("audit", "state"), "full", 1),
+        (("publish", "published"), "full", 1), (("publish", "published"), "read-only", 2), (("record", "state"), "full", 1),
+        (("export", "exports"), "full", 1), (("export", "exports"), "read-only", 2), (("export", "state"), "full", 1),
+        (("purge", "state"), "full", 1), (("report", "published"), "full", 0), (("report", "published"), "read-only", 0),
+        (("audit", "state"), "read-only", 2),
+        *[(("raw checks", "state"), "full", 1), (("build", "target"), "full", 1), *(((step, "state"), "read-only", 2) for step in ALL)] * bool(LONG),
+    ],
+)  # fmt: skip
+def test_a_full_or_read_only_disk_ends_any_step_with_one_sentence(morning, where, fault, code, tmp_path):
+    step, place = where
+    day = morning.copy(tmp_path / "day")
+    if step == "report":
+        (day.published.parent / "report.html").unlink()
+    elif step == "export":
+        shutil.copy(morning.published, day.published)
+    elif place == "target":  # what is written anew has room enough
+        shutil.rmtree(day.folder / "target")
+        (day.folder / "target").mkdir()
+    before = day.marts()
+    with mounted(day.folder / place, fault):
+        done = day.run(step)
+        assert day.marts() == before, "the last good marts stay"
+        hidden = [path for path in (day.folder / place).rglob(".*") if path.is_file() and path.suffix != ".lock"]
+        assert not hidden, "nothing half-written"
+    said = "the disk is full" if fault == "full" else "the file system is read-only"
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert said in done.stdout + done.stderr and str(day.folder / place) in done.stdout + done.stderr, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stdout + done.stderr and done.stderr.count("\n") <= 1
+    if place != "state":
+        assert day.runs()[-1][1:] == (code, step if code else None)
+
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    int code = real(clock, now);
+    FILE *file = clock == CLOCK_REALTIME ? fopen(getenv("CLOCK_AHEAD"), "r") : NULL;
+    long ahead = 0;
+    if (file && fscanf(file, "%ld", &ahead) == 1) now->tv_sec += ahead;
+    if (file) fclose(file);
+    return code;
+}
+"""
+
+
+@pytest.mark.skipif(not LONG, reason="a minute; make test-long")
+@pytest.mark.parametrize("seconds", [0, 3, 12])
+def test_midnight_in_a_run_changes_no_day(tmp_path, seconds):
+    """The raw data have rows of the running day: a build after midnight is of that day, one before it of the day before."""
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler here, with which to set a clock ahead")
+    (tmp_path / "clock.c").write_text(CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "clock.so", tmp_path / "clock.c", "-ldl"], check=True)
+    ahead = tmp_path / "ahead"
+    ahead.write_text("0")
+    night = Morning(tmp_path / "night")
+    words = ("--customers", 300, "--as-of", YESTERDAY + timedelta(1), "--out", night.places["LIFECYCLE_RAW"])
+    made = script("generate_demo_data.py", *words)
+    assert made.returncode == 0, made.stderr
+    child = night.start(LD_PRELOAD=tmp_path / "clock.so", CLOCK_AHEAD=ahead)
     for line in child.stdout:
         if json.loads(line).get("step") == "build":
             break
-    time.sleep(5)
-    os.killpg(child.pid, signal.SIGINT)
+    time.sleep(seconds)
+    now = datetime.now(ZoneInfo("Europe/Berlin"))
+    midnight = datetime.combine(now.date() + timedelta(1), datetime.min.time(), now.tzinfo)
+    ahead.write_text(str(int((midnight - now).total_seconds()) + 30))
     child.communicate()
-    assert child.returncode == 130 and morning.published.read_bytes() == before
-    assert morning.runs()[-1] == ("interrupted", 130, "build")
-    done = morning.live()
-    said, _ = steps(done)
-    page.rmdir()
-    assert done.returncode in (0, 5) and list(said) == ALL
-    assert said["report"]["said"].startswith("warning: no report; "), said["report"]
+    assert child.returncode in (0, 5)
+    with duckdb.connect(str(night.published), read_only=True) as marts:
+        (day,) = marts.execute("select as_of_date from marts.build_settings").fetchone()
+        assert marts.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone() == (day,)
+    with duckdb.connect() as con:
+        assert con.execute(f"select as_of_date from '{night.folder}/state/runs/*.parquet'").fetchall() == [(day,)]
+    assert [path.name for path in (night.folder / "state/audience_events").glob("*.parquet")] == [f"{day}.parquet"]
+    (manifest,) = (night.folder / "exports").glob("*/manifest.json")
+    assert json.loads(manifest.read_text())["as_of_date"] == str(day)
+    print(seconds, day)
+
+
+# --- who said no is told though the day stops ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stopped(morning, tmp_path_factory):
+    """A day that drift stops, with somebody who said no since what was exported and acknowledged."""
+    day = morning.copy(tmp_path_factory.mktemp("stopped"))
+    (run,) = [path.name for path in (day.folder / "exports").glob("2*")][-1:]
+    acked = script("export_audiences.py", "ack", run, "--out", day.folder / "exports", **day.places)
+    assert acked.returncode == 0, acked.stderr
+    with duckdb.connect(str(morning.published), read_only=True) as marts:
+        (day.person, day.email), = marts.execute("""select person_id, email from marts.customers join marts.audience_members using (person_id)
+            where customers.can_email and not is_holdout order by person_id limit 1""").fetchall()
+    raw = next((day.folder / "raw/esp").glob("suppressions.*"))
+    (log,) = sorted((day.folder / "state/runs").glob("*.parquet"))[1:2]  # of the second morning, the last that published
+    with duckdb.connect() as con:
+        con.execute(f"create table raw as from '{raw}'")
+        con.execute("""insert into raw by name select ? as email, 'email' as channel, 'unsubscribed' as reason,
+            max(suppressed_at) as suppressed_at from raw""", [day.email])  # fmt: skip
+        con.execute(f"copy raw to '{raw}'")
+        more = """replace(headlines, '"rows shop.orders": ', '"rows shop.orders": 9')"""
+        con.execute(f"create table log as select * replace ({more} as headlines) from '{log}'")
+        con.execute(f"copy log to '{log}'")
+    day.before = day.published.read_bytes()
+    day.done = day.run("build,audit")
+    return day
+
+
+def test_who_said_no_is_told_though_the_day_stops(stopped):
+    said, end = steps(stopped.done)
+    assert (said["audit"]["code"], stopped.done.returncode, end["outcome"]) == (4, 4, "blocked"), stopped.done.stdout
+    lines = [json.loads(line) for line in stopped.done.stdout.splitlines()]
+    (told,) = [line for line in lines if line.get("besides") == "who said no"]
+    run = re.fullmatch(r"published: (\d+) suppressions, (\d+) removals in (\w+)", told["said"])
+    assert told["code"] == 0 and run and min(int(run[1]), int(run[2])) >= 1, told
+    folder = stopped.folder / "exports" / run[3]
+    written = {path.name: path.read_text() for path in folder.rglob("*.csv")}
+    assert any(stopped.email in text for name, text in written.items() if name == "suppress.csv")
+    assert any(stopped.email in text for name, text in written.items() if ".removed" in name)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert {record["mode"] for record in manifest["deliveries"].values()} == {"noes"}
+    changes = [set(node["changes"]) for record in manifest["deliveries"].values() for node in record["audiences"].values()]
+    assert set().union(*changes) == {"removed"}, "nobody is added"
+    assert stopped.published.read_bytes() == stopped.before, "the last good marts stay"
+    with duckdb.connect() as con:
+        columns = "outcome, is_published, exported_run, exported_rows, steps"
+        row = con.execute(f"select {columns} from '{stopped.folder}/state/runs/*.parquet' order by run desc limit 1").fetchone()
+    assert row[:4] == ("blocked", None, run[3], int(run[1]) + int(run[2]))
+    assert json.loads(row[4])["who said no"]["said"] == told["said"]
+    assert stopped.email not in stopped.done.stdout + stopped.done.stderr
+    assert "published: " in stopped.run("audit").stdout, "until it is acknowledged"
+
+
+def test_what_was_published_of_noes_is_no_list_of_audiences(stopped):
+    noes = stopped.published.with_name("customer_lifecycle_noes.duckdb")
+    for source, option, words in ((noes, (), "give --noes-only"), (stopped.published, ("--noes-only",), "publish_noes.py")):
+        done = script("export_audiences.py", "run", "--from", source, "--out", stopped.folder / "exports", *option, **stopped.places)
+        assert done.returncode == 3 and words in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("node", "status", "code"),
+    [
+        ("model.customer_lifecycle.customers", "error", 0), ("test.customer_lifecycle.cohort_value_reconciles", "fail", 0),
+        ("model.customer_lifecycle.customer_channels", "error", 3), ("model.customer_lifecycle.suppression_list", "skipped", 3),
+        ("test.customer_lifecycle.nobody_who_said_no_can_be_contacted", "fail", 3),
+        ("test.customer_lifecycle.no_no_in_the_raw_data_is_lost", "skipped", 3),
+        ("model.customer_lifecycle.int_profiles", "error", 3),
+    ],
+)  # fmt: skip
+def test_noes_are_published_of_a_red_build_only_if_consent_is_green(stopped, tmp_path, node, status, code):
+    target = tmp_path / "target"
+    target.mkdir()
+    shutil.copy(stopped.folder / "target/manifest.json", target)
+    results = json.loads((stopped.folder / "target/run_results.json").read_text())
+    (result,) = [result for result in results["results"] if result["unique_id"].startswith(node)]
+    result["status"] = status
+    (target / "run_results.json").write_text(json.dumps(results))
+    published = tmp_path / "customer_lifecycle.duckdb"
+    warehouse = stopped.places["LIFECYCLE_WAREHOUSE"]
+    done = script("publish_noes.py", "--target", target, "--published", published, "--warehouse", warehouse)
+    assert done.returncode == code and len((done.stderr or done.stdout).splitlines()) == 1, done.stderr
+    assert published.with_name("customer_lifecycle_noes.duckdb").exists() is (code == 0)
 
 
 # --- drift ------------------------------------------------------------------------------------------------

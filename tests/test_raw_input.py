@@ -1,13 +1,15 @@
 """Raw input as it really comes: what can be read is read without loss, the rest is said in one line."""
 
 import gzip
+import os
+import time
 from datetime import datetime
 from decimal import Decimal
 
 import duckdb
 import pytest
 
-from support import PROJECT, Warehouse, dbt, write
+from support import PROJECT, Warehouse, checksums, dbt, script, write
 
 ORDERS_FILE = {
     "sources": ["orders_file"],
@@ -366,3 +368,25 @@ def test_a_source_system_without_optional_tables_and_with_empty_ones(read, tmp_p
     assert {table for table, rows in counts.items() if rows} == always
     assert (counts["rfm_grid"], counts["stage_summary"], counts["stage_thresholds"]) == (25, 11, 1)
     assert warehouse.row("select count(*), sum(raw_rows), count(rejected_share) from marts.source_tables") == (7, 0, 0)
+
+
+@pytest.mark.skipif(not os.environ.get("TEST_LONG"), reason="a minute; make test-long")
+def test_ten_thousand_parts_are_one_table(place, tmp_path):
+    """The same customers and orders as of one file, and checked as such."""
+    rows = [f"O{n},c{n % 3000},2024-0{1 + n % 6}-1{n % 10} 10:00:00,{n % 97}.50" for n in range(20_000)]
+    header = "order_id,customer_id,ordered_at,amount"
+    write(tmp_path / "one", {"orders.csv": "\n".join([header, *rows]) + "\n"})
+    write(tmp_path / "many", {f"orders/part-{n:05}.csv": "\n".join([header, *rows[n::10_000]]) + "\n" for n in range(10_000)})
+    found = []
+    for raw in ("one", "many"):
+        started = time.monotonic()
+        dbt("run", "--select", "+customers", raw=tmp_path / raw, warehouse=place, variables=ORDERS_FILE)
+        found.append(checksums(place))
+        print(f"{raw}: {time.monotonic() - started:.0f} s")
+    assert found[0]["orders"][0] == 20_000
+    assert {mart: found[1][mart] for mart in ("orders", "customers")} == {mart: found[0][mart] for mart in ("orders", "customers")}
+    started = time.monotonic()
+    done = script("validate_raw.py", "--raw", tmp_path / "many", "--state", tmp_path / "state", "--sources", "orders_file", "--as-of", "2024-06-30",
+                  "--html", tmp_path / "page.html")  # fmt: skip
+    print(f"checks: {time.monotonic() - started:.0f} s")
+    assert done.returncode in (0, 1), done.stdout

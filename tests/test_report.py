@@ -702,7 +702,7 @@ def test_what_cannot_be_reported_is_said_in_one_line(published, tmp_path):
     duckdb.connect(str(empty)).close()
     for source, code, words in (
         (tmp_path / "none.duckdb", 3, ["there is no published file", "make build"]),
-        (foreign, 3, ["no DuckDB database", "make build"]),
+        (foreign, 3, ["cut off or damaged, or no such file at all", "make build"]),
         (empty, 3, ["lacks what the report needs", "make build"]),
         (changed(published, tmp_path / "a.duckdb", "drop table source_tables"), 3, ["source_tables", "make build"]),
         (changed(published, tmp_path / "b.duckdb", "alter table rfm_grid drop column net_revenue"), 3, ["net_revenue", "make build"]),

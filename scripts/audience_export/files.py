@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 
-from common import sync
+from common import written_whole
 
 from . import rows
 from .config import UNEXPECTED, USAGE, Problem, read_back
@@ -155,11 +155,8 @@ def column_rules(delivery, column, name, fields, file):
 def write_json(path, node):
     """Write JSON so that the file is either complete and durable or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(node, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-    seal(part)
-    os.rename(part, path)
-    sync(path.parent)
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(node, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
 
 
 def seal(path):

@@ -25,7 +25,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import sync
+from common import read_json, sync
 from keyed_hash import hmac_sql
 
 from . import files
@@ -65,7 +65,7 @@ class Ledger:
     def read(self):
         self.entries, self.parts, self.names, self.told = [], [], {}, set()
         for path in sorted(self.folder.glob("[0-9]*.json")):
-            event = json.loads(path.read_text(encoding="utf-8"))
+            event = read_json(path)
             getattr(self, f"_{event['event']}")(int(path.stem), event)
 
     def _published(self, seq, event):
@@ -109,8 +109,12 @@ class Ledger:
         """Write an event: it is there whole, durable and with the next number, or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f".{secrets.token_hex(8)}.part"
-        part.write_text(json.dumps(event, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-        files.seal(part)
+        try:
+            part.write_text(json.dumps(event, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+            files.seal(part)
+        except OSError:  # nothing half-written stays on a full disk
+            part.unlink(missing_ok=True)
+            raise
         last = max((int(path.stem) for path in self.folder.glob("[0-9]*.json")), default=0)
         while True:
             try:
@@ -131,9 +135,14 @@ class Ledger:
     def take(self, folder, parts):
         """Make the files of operations a part of the ledger; an event has yet to name them."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for part in parts:
-            shutil.copyfile(Path(folder) / part["file"], self.folder / part["file"])
-            files.seal(self.folder / part["file"])
+        try:
+            for part in parts:
+                shutil.copyfile(Path(folder) / part["file"], self.folder / part["file"])
+                files.seal(self.folder / part["file"])
+        except OSError:
+            for part in parts:
+                (self.folder / part["file"]).unlink(missing_ok=True)
+            raise
         sync(self.folder)
 
     def sweep(self):

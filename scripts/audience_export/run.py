@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
+from common import sync
 from keyed_hash import read_key, use_key
 
 from . import files, rows
-from .config import BUSY, CHANNELS, CONTRACT, UNEXPECTED, USAGE, Column, Problem, check_names
+from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Column, Problem, check_names
 
 STEPS = {  # the waterfall: what is left after each step, and the reasons that end there
     "has_identifier": ["no_identifier"], "not_suppressed": ["erased", "complaint", "hard_bounce", "unsubscribed"],
@@ -35,12 +36,7 @@ def connect(source, scratch):
         return con
     if not source.exists():
         raise Problem(CONTRACT, f"{source}: there is no published database; build and publish it, or give --from")
-    try:
-        con.execute(f"attach {rows.literal(source)} as source (read_only); use source")
-    except duckdb.Error as error:
-        if "Could not set lock" in str(error):
-            raise Problem(BUSY, f"{source}: another process is writing it; try again when it has ended") from None
-        raise Problem(CONTRACT, f"{source}: this is no DuckDB database that this version reads") from None
+    con.execute(f"attach {rows.literal(source)} as source (read_only); use source")
     return con
 
 
@@ -49,6 +45,7 @@ class Run:
 
     def __init__(self, con, state, scratch, run_id, now, safe, overrides, former):  # noqa: PLR0917
         self.con, self.ledger, self.run_id, self.now, self.safe, self.overrides = con, state.ledger, run_id, now, safe, overrides
+        self.only_noes = bool(con.execute("select 1 from duckdb_tables() where schema_name = 'marts' and table_name = 'noes_only'").fetchone())
         self.scratch, self.parts, self.shapes, self.former, self.wanted, self.forgettable = scratch, [], [], former, {}, {}
         use_key(con, state.key())
         self.notes, self.hits, self.fields = [], [], rows.check_contract(con)
@@ -69,6 +66,8 @@ class Run:
 
     def audiences(self, delivery):
         """The audiences to write: `all` are those made for the channel. An emptied one counts: a guard must see it."""
+        if self.only_noes:  # these marts know of no audience: of what was written, who said no is removed
+            return []
         known = {*self.members, *self.catalogue, *self.ledger.last(delivery.name).get("people", {})}
         given = delivery.given["audiences"]
         if given == "all":
@@ -96,7 +95,8 @@ class Run:
     def delivery(self, delivery, folder, progress):
         """Write all files of one delivery into folder. Returns its record for the manifest."""
         folder.mkdir(parents=True)
-        check_names(delivery, self.fields)
+        if not self.only_noes:
+            check_names(delivery, self.fields)
         con, spec, fields = self.con, delivery.spec, {column.field for column in delivery.columns}
         beside = [channel for channel, field in (("email", "email"), ("sms", "phone"))
                   if field in fields and field not in CHANNELS[delivery.channel]]
@@ -139,7 +139,7 @@ class Run:
             [delivery.channel]).fetchone()[0]
         self.settle_erased(delivery)
         record["parts"] = self.parts
-        files.sync(folder)
+        sync(folder)
         if delivery.mode != "noes":
             self.guard(delivery, record)
         return record
@@ -150,6 +150,8 @@ class Run:
         record = self.delivery(replace(delivery, mode="noes"), folder, progress)
         del self.hits[hits:], self.notes[notes:]
         record["audiences"] = {name: node for name, node in record["audiences"].items() if node["files"]}
+        for node in record["audiences"].values() if self.only_noes else ():
+            del node["dropped"]  # nothing is known of what is still delivered
         told = sum(file["rows"] for file in record["suppress"]) + sum(node["changes"]["removed"] for node in record["audiences"].values())
         return record if told else None
 

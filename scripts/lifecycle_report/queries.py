@@ -2,7 +2,7 @@
 
 import duckdb
 
-from common import Problem, quoted
+from common import WRONG, Problem, quoted
 
 MONTHS = 24  # that charts go back before the latest one
 COHORTS, PERIODS = 24, 12  # of the heat map
@@ -69,22 +69,17 @@ QUERIES = {
 def read(published):
     """The rows of every query, as {name: [{column: value}]}; raise Problem if the file cannot give them."""
     if not published.is_file():
-        raise Problem(3, f"there is no published file {published}; `make build` or `make demo` makes it, or give --from")
+        raise Problem(WRONG, f"there is no published file {published}; `make build` or `make demo` makes it, or give --from")
     with duckdb.connect() as connection:
-        try:
-            connection.execute(f"attach {quoted(published)} as published (read_only)")
-        except duckdb.Error as error:
-            if "lock" in str(error).lower():
-                raise Problem(75, f"{published} is being written by another program; try again") from None
-            raise Problem(3, f"{published} is no DuckDB database that this version reads; `make build` makes one") from None
+        connection.execute(f"attach {quoted(published)} as published (read_only)")
         rows = {}
         for name, query in QUERIES.items():
             try:
                 connection.execute("use published.marts")
                 cursor = connection.execute(query)
-            except duckdb.Error as error:
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
                 what = str(error).split("\n", 1)[0]
-                raise Problem(3, f"{published} lacks what the report needs ({what}); run `make build`") from None
+                raise Problem(WRONG, f"{published} lacks what the report needs ({what}); run `make build`") from None
             columns = [column[0] for column in cursor.description]
             rows[name] = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
     return rows

@@ -5,7 +5,7 @@ import os
 
 import duckdb
 
-from common import quoted
+from common import quoted, written_whole
 
 
 def previous_run(state, is_demo):
@@ -27,12 +27,11 @@ def record(state, outcome, is_demo, measured=()):
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     path = state / "raw_checks" / f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection:
+    with written_whole(path) as partial, duckdb.connect() as connection:
         connection.execute(
             "create table run (run_at timestamp, outcome varchar, is_demo boolean, "
             "table_name varchar, column_name varchar, value double)"
         )
         rows = [[now, outcome, is_demo, *row] for row in dict.fromkeys(measured) or [(None, None, None)]]
         connection.executemany("insert into run values (?, ?, ?, ?, ?, ?)", rows)
-        connection.execute(f"copy run to {quoted(path.with_suffix('.partial'))} (format parquet)")
-    os.replace(path.with_suffix(".partial"), path)
+        connection.execute(f"copy run to {quoted(partial)} (format parquet)")

@@ -16,7 +16,7 @@ import pytest
 
 from audience_export.ledger import Ledger
 from published import CHANNELS, person, sha256, suppression
-from shop import RUN, SPECS
+from shop import EVERY, RUN, SPECS
 
 DAYS = [f"2026-11-22T{6 + n:02}:00:00" for n in range(8)]  # hours, for the marts must not be old
 RUNS = [f"20261122T{6 + n:02}0000Z" for n in range(8)]
@@ -317,6 +317,35 @@ def test_noes_and_their_removals_do_not_wait_for_a_guard(shop, mode):
     assert {path.name for path in (shop.folder / "exports" / run / "csv").iterdir()} == {"suppress.csv", "at_risk.removed.csv"}
     shop("ack", run, code=0)
     assert shop.json(code=4, now=DAYS[0].replace("06:", "10:"))["folder"] is None, "there is nothing more to tell"
+
+
+def test_noes_alone_are_those_of_a_blocked_run(shop):
+    """From marts that know of no audience the same is written, past every guard, as from whole ones that a guard blocks."""
+    deliveries = {name: {**EVERY[name], "audiences": ["at_risk"]} for name in ("csv", "klaviyo", "brevo", "meta", "customerio", "iterable_id")}
+    shop.configure(deliveries)
+    day(shop, 0, crowd(10))
+    shop("ack", RUNS[0], code=0)
+    gone = person("p008", None, stage="erased", audiences=(), blocked=dict.fromkeys(CHANNELS, "erased"))
+    shop.publish([*crowd(8), gone], [suppression("email", "email", "person3@example.com"), suppression("ads", "email", "person4@example.com"),
+                          suppression(None, "email", reason="erased", sha=sha256("person8@example.com"))])
+    home, other = shop.folder, shop.folder.with_name("other")
+    shutil.copytree(home, other)
+    shop.configure(deliveries, guards={"shrank": 0})
+    blocked = shop.json(code=4, now=DAYS[1])
+    with duckdb.connect(str(other / "published.duckdb")) as con:
+        con.execute("delete from marts.audience_members; create table marts.noes_only as select 1 as mark")
+    shop.folder, shop.source = other, other / "published.duckdb"
+    assert "give --noes-only" in shop(code=3, now=DAYS[1]).stderr
+    alone = shop.json("run", "--noes-only", code=0, now=DAYS[1])
+    assert (alone["status"], alone["guards"]) == ("published", [])
+    assert alone["manifest"]["deliveries"].keys() == blocked["manifest"]["deliveries"].keys() == deliveries.keys()
+
+    def files(folder):
+        root = folder / "exports" / alone["run"]
+        return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file() and path.name != "manifest.json"}
+
+    assert files(other) == files(home)
+    assert any(".removed" in name for name in files(other)) and any("suppress" in name for name in files(other))
 
 
 @pytest.mark.parametrize(("hours", "code"), [(50, 0), (250, 4)])
