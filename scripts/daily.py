@@ -2,12 +2,13 @@
 """The whole morning as one command: raw checks → build → audit → publish → record → export → purge → report.
 
 Each step runs only after the one before ended well; the last good marts and exports stay whatever fails. What was done is
-one row of the run log (LIFECYCLE_STATE/runs, mart `runs`). A step's own output is in logs/daily/<run>/.
+one row of the run log (LIFECYCLE_STATE/runs, mart `runs`). If the build or the audit stops the day and what is known of consent is
+green, destinations are told who said no all the same. A step's own output is in logs/daily/<run>/.
 
 exit codes:
   0  done, or nothing to do              4   a drift alarm or a guard of the exporter blocked: look
-  1  unexpected, see the message         5   done; quarantine.csv lists withheld values
-  2  usage or configuration              75  busy: another run is at work, try again
+  1  unexpected or a full disk           5   done; quarantine.csv lists withheld values
+  2  usage, configuration or rights      75  busy: another run is at work, or raw files changed: try again
   3  raw data or marts are not right     130 interrupted
 """
 

@@ -349,7 +349,10 @@ def test_raw_files_that_are_replaced_while_they_are_read_are_told(morning, tmp_p
         (("export", "exports"), "full", 1), (("export", "exports"), "read-only", 2), (("export", "state"), "full", 1),
         (("purge", "state"), "full", 1), (("report", "published"), "full", 0), (("report", "published"), "read-only", 0),
         (("audit", "state"), "read-only", 2),
-        *[(("raw checks", "state"), "full", 1), (("build", "target"), "full", 1), *(((step, "state"), "read-only", 2) for step in ALL)] * bool(LONG),
+        *[
+            (("raw checks", "state"), "full", 1), (("build", "target"), "full", 1),
+            *(((step, "state"), "read-only", 2) for step in ALL),
+        ] * bool(LONG),
     ],
 )  # fmt: skip
 def test_a_full_or_read_only_disk_ends_any_step_with_one_sentence(morning, where, fault, code, tmp_path):
