@@ -213,11 +213,19 @@ class Run:
         """Create `held_people`: keys that were written for somebody who said no, where their address does not tell already."""
         con, ledger = self.con, self.ledger
         con.execute("create or replace temp table held_people (header varchar, value blob, rank utinyint)")
-        for audience in ledger.audiences(delivery.name):
-            ledger.table(con, delivery.name, audience, "plus", view="all_rows")
+        for name, audience in [(its, audience) for its in self.names(delivery) for audience in ledger.audiences(its)]:
+            ledger.table(con, name, audience, "plus", view="all_rows")
             con.execute("create or replace temp table theirs as select all_rows.*, p.rank from all_rows join no_people p using (person_id)")
-            con.execute(f"insert into held_people select header, value, max(rank) from ({ledger.keys(delivery.name, 'theirs', 'rank')}) t "
+            con.execute(f"insert into held_people select header, value, max(rank) from ({ledger.keys(name, 'theirs', 'rank')}) t "
                         "anti join no_keys using (k) group by all")
+
+    def names(self, delivery):
+        """A delivery, and those that are no more and whose place it may have taken under a new name."""
+        def may_be(node):
+            account, own = node["given"].get("account"), delivery.given.get("account")
+            return (node["destination"], node["channel"]) == (delivery.destination, delivery.channel) and (account == own or not (account and own))
+
+        return [delivery.name, *(name for name in sorted(self.former - {delivery.name}) if may_be(self.ledger.of(name)[-1].node))]
 
     def block_held(self, delivery):
         """R9: who has a key that was ever written for somebody who said no is not written under it."""

@@ -358,8 +358,8 @@ class Life:
                     found = self.ledger(place, audience)
                     may, sure = may | found[0], sure | found[1]
                 lost = self.forgotten[name].get(audience, set()) if self.forgotten else set()
-                if not audience:  # R15: an erased address that was told is forgotten
-                    lost = held if self.forgotten else {key for key in held if key[1] in self.erased}
+                if not audience:  # R15: what an erased person was told by is forgotten, former addresses too
+                    lost = held if self.forgotten else {key for key in held if self.erased & {key[1], *self.written_for[name, key]}}
                 self.note(when, name, audience, "held, but the ledger does not know", held - may - lost)
                 if vendor.imports != "replaces" or not audience:
                     self.note(when, name, audience, "surely there by the ledger, but not held", sure - held)

@@ -492,3 +492,15 @@ def test_every_destination_says_what_its_imports_do():
     assert {name for name, spec in SPECS.items() if spec.get("imports") == "adds"} == {
         "klaviyo", "mailchimp", "braze", "hubspot", "iterable", "customerio", "brevo", "activecampaign", "sendgrid", "omnisend"}
     assert {name for name, spec in SPECS.items() if spec.get("imports") == "replaces"} == {"salesforce_marketing_cloud", "linkedin"}
+
+
+def test_what_was_written_under_a_former_name_of_the_delivery_is_bad_too(shop):
+    """R9: whoever has a phone now is not written under it, since it was written for somebody who said no."""
+    ads = {"destination": "csv", "channel": "ads", "audiences": ["at_risk"], "mode": "delta"}
+    shop.configure({"ads": ads})
+    day(shop, 0, [person("a", "a@example.com", "+14155550101"), person("b", "b@example.com", "+14155550102")])
+    shop.configure({"ads_renamed": ads})
+    people = [person("a", "a@example.com", "+14155550103", blocked={"ads": "unsubscribed"}), person("b", "b@example.com", "+14155550101")]
+    day(shop, 1, people, [suppression("ads", "email", "a@example.com")])
+    assert cells(shop, "ads_renamed/at_risk.added.csv", RUNS[1]) == []
+    assert "+14155550101" in cells(shop, "ads/at_risk.removed.csv", RUNS[1])
