@@ -228,13 +228,18 @@ class Run:
         return [delivery.name, *(name for name in sorted(self.former - {delivery.name}) if may_be(self.ledger.of(name)[-1].node))]
 
     def block_held(self, delivery):
-        """R9: who has a key that was ever written for somebody who said no is not written under it."""
-        is_any = self.con.execute("select 1 from held_people limit 1").fetchone()
-        for i, column in enumerate(delivery.columns):
-            if column.identifier and is_any:
-                self.con.execute(f"""update file_rows set reason = {rows.BLOCKS}[held_people.rank] from held_people
-                    where reason is null and header = {rows.literal(column.header)}
-                    and value = {rows.as_bytes(f'c{i}', delivery.hashes(column))}""")
+        """R9: a key that was ever written for somebody who said no is written for nobody. Whoever has another address that the
+        channel may use as well stays under that.
+        """
+        if not self.con.execute("select 1 from held_people limit 1").fetchone():
+            return
+        ids = {i: column for i, column in enumerate(delivery.columns) if column.identifier}
+        for i, column in ids.items():
+            others = [f"c{other}" for other in ids if other != i]
+            beside = f"coalesce({', '.join(others)}) is not null" if others and column.field in CHANNELS[delivery.channel][1:] else "false"
+            self.con.execute(f"""update file_rows set c{i} = if({beside}, null, c{i}),
+                    reason = if({beside}, null, {rows.BLOCKS}[held_people.rank]) from held_people
+                where reason is null and header = {rows.literal(column.header)} and value = {rows.as_bytes(f'c{i}', delivery.hashes(column))}""")
 
     def pairs(self, delivery):
         """SELECT of phone and email that were ever written beside each other (R12)."""
@@ -339,7 +344,8 @@ class Run:
         if made:
             record["audiences"][audience] = {"files": made, "identifiers": shape["headers"], "dropped": True, "quarantined": 0,
                                              "waterfall": {"in_audience": 0, "written": 0}, "reasons": {}, "changes": {"removed": count}}
-            self.notes.append(f"{delivery.name}/{audience}: no longer delivered; its last {count} members are to be removed")
+            renamed = f"; if it has another name now, say `renamed_from: {delivery.name}` there" if delivery.name in self.former else ""
+            self.notes.append(f"{delivery.name}/{audience}: no longer delivered; its last {count} members are to be removed{renamed}")
 
     def removed(self, delivery, audience, folder, *, always):
         """Write who is to be removed (`gone`), each identifier in a row of its own: a row of several would also remove who

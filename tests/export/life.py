@@ -190,20 +190,20 @@ class Life:
         listed = {a for one in self.people if one.key in noes for a in ({one.email, one.phone} - {None})} | {a for pair in self.gone for a in pair if a}
         bad = {key for (v, key), owners in self.written_for.items() if v == vendor and owners & noes}
         able = [one for one in self.people if said[one.key] == "yes" and self.addresses(vendor, one)
-                and not {one.email, one.phone} & listed and not set(self.keys(vendor, one)) & bad]
+                and not {one.email, one.phone} & listed and self.keys(vendor, one)[0] not in bad]
         return able, bad
 
     def wanted(self, vendor, audience):
         if audience not in self.deliveries[self.sends[vendor]]["audiences"]:
             return {}
-        able, _ = self.judge_people(vendor)
+        able, bad = self.judge_people(vendor)
         first = {}
         for one in able:  # one row to an identifier that tells rows apart
             if audience in one.lists:
                 first.setdefault(self.keys(vendor, one)[0], one)
         owners = defaultdict(set)
         for one in first.values():
-            for key in self.keys(vendor, one):
+            for key in {*self.keys(vendor, one)} - bad:
                 owners[key].add(one.key)
         return owners
 
@@ -368,7 +368,7 @@ class Life:
         """Right after the newest run was imported whole."""
         when, name = f"day {self.day}, newest imported", vendor.name
         able, bad = self.judge_people(name)
-        may = {key for one in able for key in self.keys(name, one)}
+        may = {key for one in able for key in self.keys(name, one)} - bad
         noes = {key for one in self.people if one.said in ("no", "complaint") for key in self.keys(name, one)} | bad
         for audience in AUDIENCES:
             wanted, targets = set(self.wanted(name, audience)), vendor.targets(audience)
