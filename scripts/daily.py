@@ -236,6 +236,8 @@ class Day:
                 left = names[number:]
                 self.say(skipped=left) if left else None
                 break
+        for number in (signal.SIGINT, signal.SIGTERM):  # the day is over: whoever interrupts it now comes too late
+            signal.signal(number, signal.SIG_IGN)
         self.facts |= {"ended_at": now(), "exit_code": self.code, "outcome": OUTCOMES.get(self.code, "failed")}
         try:
             run_log.append(self.state, self.facts)
