@@ -365,7 +365,7 @@ def check_names(delivery, known):
 def _read(path):
     """The file at path, as SCHEMA has it."""
     try:
-        node = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        node = yaml.load(Path(path).read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise Problem(USAGE, f"{path}: there is no such file; give one by --config") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -595,6 +595,15 @@ def address_shas(people):
         select p.person_id, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())} from {PERSON} where {people})"""
 
 
+def own_hashes(con, channel):
+    """Create (once) the keyed hash of each address of a channel that people have today: (person_id, field, k). Returns its name."""
+    table = f"hashes_{channel}"
+    one = " union all ".join(f"select person_id, '{field}' as field, {address_hash(field)} as k from shas where {field} is not null"
+                             for field in CHANNELS[channel])
+    con.execute(f"create temp table if not exists {table} as with shas as ({address_shas('true')}) {one}")
+    return table
+
+
 def explicit_noes(con, channel):
     """Create who said no on a channel: `no_people` (person_id, rank, reason, said_at) and, by keyed hash, `no_keys` (k, …).
 

@@ -210,14 +210,22 @@ class Run:
     # ---- against the ledger ----
 
     def read_held(self, delivery):
-        """Create `held_people`: keys that were written for somebody who said no, where their address does not tell already."""
+        """Create `held_people`: keys that were written for somebody who said no, where their address does not tell already; and
+        `forgotten_people` (person_id, field), whose address an erased person had: of theirs the ledger has the keyed hash alone.
+        """
         con, ledger = self.con, self.ledger
         con.execute("create or replace temp table held_people (header varchar, value blob, rank utinyint)")
+        con.execute("create or replace temp table forgotten (k blob)")
         for name, audience in [(its, audience) for its in self.names(delivery) for audience in ledger.audiences(its)]:
             ledger.table(con, name, audience, "plus", view="all_rows")
             con.execute("create or replace temp table theirs as select all_rows.*, p.rank from all_rows join no_people p using (person_id)")
             con.execute(f"insert into held_people select header, value, max(rank) from ({ledger.keys(name, 'theirs', 'rank')}) t "
                         "anti join no_keys using (k) group by all")
+            for n in range(ledger.width(name)):
+                con.execute(f"insert into forgotten select k{n} from all_rows where i{n} is null and k{n} is not null")
+        con.execute("create or replace temp table forgotten_people (person_id varchar, field varchar, rank utinyint)")
+        if con.execute("select 1 from forgotten limit 1").fetchone():
+            con.execute(f"insert into forgotten_people select person_id, field, 5 from {rows.own_hashes(con, delivery.channel)} semi join forgotten using (k)")
 
     def names(self, delivery):
         """A delivery, and those that are no more and whose place it may have taken under a new name."""
@@ -231,15 +239,17 @@ class Run:
         """R9: a key that was ever written for somebody who said no is written for nobody. Whoever has another address that the
         channel may use as well stays under that.
         """
-        if not self.con.execute("select 1 from held_people limit 1").fetchone():
-            return
-        ids = {i: column for i, column in enumerate(delivery.columns) if column.identifier}
-        for i, column in ids.items():
-            others = [f"c{other}" for other in ids if other != i]
-            beside = f"coalesce({', '.join(others)}) is not null" if others and column.field in CHANNELS[delivery.channel][1:] else "false"
-            self.con.execute(f"""update file_rows set c{i} = if({beside}, null, c{i}),
-                    reason = if({beside}, null, {rows.BLOCKS}[held_people.rank]) from held_people
-                where reason is null and header = {rows.literal(column.header)} and value = {rows.as_bytes(f'c{i}', delivery.hashes(column))}""")
+        con, ids = self.con, {i: column for i, column in enumerate(delivery.columns) if column.identifier}
+        for table in ("held_people", "forgotten_people"):
+            if not con.execute(f"select 1 from {table} limit 1").fetchone():
+                continue
+            for i, column in ids.items():
+                others = [f"c{other}" for other in ids if other != i]
+                beside = f"coalesce({', '.join(others)}) is not null" if others and column.field in CHANNELS[delivery.channel][1:] else "false"
+                found = {"held_people": f"header = {rows.literal(column.header)} and value = {rows.as_bytes(f'c{i}', delivery.hashes(column))}",
+                         "forgotten_people": f"field = {rows.literal(column.field or '')} and bad.person_id = file_rows.person_id"}[table]
+                con.execute(f"update file_rows set c{i} = if({beside}, null, c{i}), reason = if({beside}, null, {rows.BLOCKS}[bad.rank]) "
+                            f"from {table} bad where reason is null and {found}")
 
     def pairs(self, delivery):
         """SELECT of phone and email that were ever written beside each other (R12)."""

@@ -327,24 +327,28 @@ class Life:
 
     # ---- judging ----
 
-    known = (None, {})
+    known, asked, con = {}, (None, None), None
 
     def ledger(self, name, audience):
         """({keys that may be there}, {keys that surely are}) of a delivery, as the program knows them."""
         events = len(list((self.shop.folder / "state/deliveries/ledger").glob("*.json")))
-        if self.known[0] != events:
-            self.known = (events, {})
-        if (name, audience) not in self.known[1]:
-            self.known[1][name, audience] = self.read_ledger(name, audience)
-        return self.known[1][name, audience]
+        if self.asked[0] != events:
+            self.asked = (events, Ledger(self.shop.folder / "state"))
+        ledger = self.asked[1]
+        now = ([(entry.seq, entry.acked, entry.died) for entry in ledger.of(name)], [part["file"] for part in ledger.parts if part["delivery"] == name])
+        if self.known.get((name, audience), ())[:1] != (now,):
+            self.known = {**self.known, (name, audience): (now, self.read_ledger(ledger, name, audience))}
+        return self.known[name, audience][1]
 
-    def read_ledger(self, name, audience):
-        ledger = Ledger(self.shop.folder / "state")
-        with duckdb.connect(config={"threads": 1}) as con:
-            con.execute("create table no_keys (k blob, rank utinyint); create table no_people (person_id varchar, rank utinyint)")
-            shape = {"id": "none", "headers": ["none"]}
-            ledger.compare(con, name, audience, shape, "select 0 as id, null::uuid as digest, null::blob as i0 where false")
-            rows = con.execute("select header, value, may_be, surely from held").fetchall()
+    def read_ledger(self, ledger, name, audience):
+        con = self.con = self.con or duckdb.connect(config={"threads": 1})
+        con.execute("create table if not exists no_keys (k blob, rank utinyint); create table if not exists no_people (person_id varchar, rank utinyint)")
+        if not ledger.source(name, audience, "plus"):
+            return set(), set()
+        for sign, view in (("plus", "all_plus"), ("minus", "minus_ops"), ("refused", "refused_ops")):
+            ledger.table(con, name, audience, sign, view=view)
+        ledger.held(con, name, audience, "all_plus")
+        rows = con.execute("select header, value, may_be, surely from held").fetchall()
         keys = [((h, value.hex() if name.startswith("ads") else value.decode()), may, sure) for h, value, may, sure in rows]
         return {key for key, may, _ in keys if may}, {key for key, _, sure in keys if sure}
 

@@ -51,7 +51,7 @@ class Shop:
 
     def configure(self, deliveries, guards=OPEN, specs=SPECS, **settings):
         node = {"settings": {"guards": guards, **settings}, "deliveries": deliveries, "destinations": specs}
-        (self.folder / "destinations.yml").write_text(yaml.safe_dump(node, sort_keys=False, allow_unicode=True))
+        (self.folder / "destinations.yml").write_text(yaml.dump(node, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False, allow_unicode=True))
 
     def command(self, *words, now=NOW):
         words = list(words)
