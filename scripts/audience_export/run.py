@@ -222,7 +222,7 @@ class Run:
             con.execute(f"insert into held_people select header, value, max(rank) from ({ledger.keys(name, 'theirs', 'rank')}) t "
                         "anti join no_keys using (k) group by all")
             for n in range(ledger.width(name)):
-                con.execute(f"insert into forgotten select k{n} from all_rows where i{n} is null and k{n} is not null")
+                con.execute(f"insert into forgotten select k{n} from all_rows where person_id is null and i{n} is null and k{n} is not null")
         con.execute("create or replace temp table forgotten_people (person_id varchar, field varchar, rank utinyint)")
         if con.execute("select 1 from forgotten limit 1").fetchone():
             con.execute(f"insert into forgotten_people select person_id, field, 5 from {rows.own_hashes(con, delivery.channel)} semi join forgotten using (k)")
@@ -300,7 +300,7 @@ class Run:
         for n, (i, column) in enumerate(ids):
             field = column.field if column.field in rows.TYPES else CHANNELS[delivery.channel][0]
             more.append(f"{rows.as_bytes(f'f.c{i}', delivery.hashes(column))} as i{n}"
-                        + f", {rows.address_hash(f'a.{field}')} as k{n}" * (shape["tells"][n] is None)
+                        + f", if(f.c{i} is null, null, {rows.address_hash(f'a.{field}')}) as k{n}" * (shape["tells"][n] is None)
                         + f", {rows.address_hash('a.mailbox')} as m{n}" * (column.field == "email"))
         return (f"select {rows.literal(self.run_id)} as run, {rows.literal(shape['id'])} as shape, "
                 f"{rows.digest(columns, delivery.payload.get('updated_at'))} as digest, f.person_id, {beside} as beside, {', '.join(more)} "
