@@ -46,7 +46,7 @@ def read(tmp_path):
         values = ", ".join(str(("R1", event, person, kind, hmac.digest(key, sha256(text).encode(), "sha256").hex(), pseudonym, None)).replace("None", "null")
                            for event, kind, text, pseudonym, person in rows)  # fmt: skip
         columns = "request, event, person_id, kind, key_hash, pseudonym, old_person_id_hash"
-        duckdb.sql(f"copy (select *, timestamp '2026-06-01' as received_at, timestamp '2026-06-01' as erased_at from (values {values}) as t({columns})) "
+        duckdb.sql(f"copy (select *, timestamp '2026-06-01' as received_at, if(event = 'lifted', timestamp '2026-06-02', timestamp '2026-06-01') as erased_at from (values {values}) as t({columns})) "
                    f"to '{state}/erasures/1.parquet'")  # fmt: skip
         given = {path.partition("/")[0] + "." + path.split("/")[-1].partition(".")[0] for path in files}
         tables = [table for name, table in all_tables().items() if name in given]

@@ -38,8 +38,8 @@ def forget(query, tables, views, schema, asked):
     query(f"attach if not exists ':memory:' as {MEMORY}")
     query(f"""create or replace table {MEMORY}.erased as
         with state as (from read_parquet({listed(files)}, union_by_name = true))
-        select kind, key_hash, any_value(pseudonym order by received_at) as pseudonym, any_value(person_id order by received_at) as person_id,
-            bool_or(event = 'lifted') as is_lifted
+        select kind, key_hash, max_by(pseudonym, erased_at) filter (event = 'erased') as pseudonym,
+            max_by(person_id, erased_at) filter (event = 'erased') as person_id, max_by(event, erased_at || request) = 'lifted' as is_lifted
         from state group by kind, key_hash""")
     query(f"create or replace table {MEMORY}.met (place varchar, value varchar, instance varchar, pseudonym varchar, person_id varchar, is_lifted boolean)")
     for table in tables:

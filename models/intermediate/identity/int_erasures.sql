@@ -3,26 +3,23 @@ with erasures as (
     select * from {{ source('state', 'erasures') }}
 ),
 
--- an operator lets an address be contacted again; nobody is unerased
-lifted as (
-    select distinct
-        kind,
-        key_hash
+-- an operator may let an address be contacted again, and somebody may ask anew
+ranked as (
+    select
+        *,
+        row_number() over (partition by kind, key_hash order by erased_at desc, request desc) as recency
     from erasures
-    where event = 'lifted'
 ),
 
 final as (
     select
-        erasures.kind,
-        erasures.key_hash,
-        min(erasures.pseudonym) as pseudonym,
-        min(erasures.person_id) as person_id,
-        min({{ change_zone('erasures.erased_at', 'UTC', var('business_time_zone')) }}) as erased_at
-    from erasures
-    left join lifted on erasures.kind = lifted.kind and erasures.key_hash = lifted.key_hash
-    where erasures.event = 'erased' and lifted.kind is null
-    group by erasures.kind, erasures.key_hash
+        kind,
+        key_hash,
+        pseudonym,
+        person_id,
+        {{ change_zone('erased_at', 'UTC', var('business_time_zone')) }} as erased_at
+    from ranked
+    where recency = 1 and event = 'erased'
 )
 
 select * from final
