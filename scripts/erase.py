@@ -174,7 +174,8 @@ class Erasures:
         self.read()
 
     def since(self, where, values):
-        return self.ask(f"select request, min(erased_at)::date from in_force where {where} group by request order by 2, 1 limit 1", values)[0]
+        """(request, day, whether it erased somebody) of what the state knows already."""
+        return self.ask(f"select request, min(erased_at)::date, bool_or(person_id is not null) from in_force where {where} group by request order by 2, 1 limit 1", values)[0]
 
 
 # ---- what else the state and the exporter hold ----
@@ -295,8 +296,8 @@ def erase(options):
             counts = [sum(row[0] == name for row in rows) for name in ("record", "email", "phone")]
             said = f"{request}: {said} ({counts[0]} records, {counts[1]} e-mail addresses, {counts[2]} phone numbers)"
         else:
-            before, day = erasures.since(where, values)
-            said = f"{before}: nothing new: {said}, since {day}"
+            before, day, is_person = erasures.since(where, values)
+            said = f"{before}: nothing new: {'erased' if is_person else said}, since {day}"
         finish(erasures, cleaning, options, rows)
     print(said + (f"; {len(cleaning.withdrawn)} runs of the exporter withdrawn" if cleaning.withdrawn else ""))
     if rows:

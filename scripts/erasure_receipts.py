@@ -10,6 +10,7 @@ import os
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from html import escape
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -102,7 +103,7 @@ class Receipts:
                 for counts in found.values():
                     counts[store] = None
             self.con.execute("create or replace temp table texts (value varchar, cells bigint)")
-            for relation, texts in [*relations, (None, ())]:
+            for relation, texts in chain(relations, [(None, ())]):
                 for text in texts:
                     self.con.execute(f"insert into texts select {text} as value, count(*) from {relation} where {text} is not null group by all")
                 if relation is None or self.con.execute("select count(*) > 1000000 from texts").fetchone()[0]:
