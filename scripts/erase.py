@@ -137,6 +137,10 @@ class Erasures:
                 select address_type, address, address_type || ':' || address, address
                 from warehouse.intermediate.int_person_addresses where person_id = $1 and address_type in ('email', 'phone')
                 union
+                select 'phone_form', forms.key, 'form:' || forms.key, forms.key
+                from warehouse.intermediate.int_address_keys as forms join warehouse.intermediate.int_person_addresses as own using (address_type, address)
+                where own.person_id = $1 and key_type = 'phone' and key <> address
+                union
                 select 'user_id', source_id, 'user:' || source_id, source_id
                 from warehouse.intermediate.int_identity_map where person_id = $1 and role = 'app' and source_id is not null),
             hashed as (
@@ -153,7 +157,7 @@ class Erasures:
     @staticmethod
     def pseudonym(kind, token, names):
         """What stands in place of a value; an app user's id has one, wherever it is."""
-        if kind == "phone":
+        if kind in ("phone", "phone_form"):
             return None
         return names.setdefault(token, secrets.token_hex(16)) + ("@erased.invalid" if kind == "email" else "")
 

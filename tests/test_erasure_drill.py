@@ -27,12 +27,13 @@ class Drill(Morning):
     def __init__(self, folder):
         super().__init__(folder)
         self.raw, self.day = self.places["LIFECYCLE_RAW"], 0
-        node = {"settings": {"guards": OPEN}, "deliveries": {name: {**given, "audiences": "all"} for name, given in DELIVERIES.items()}}
-        (folder / "destinations.yml").write_text(json.dumps(node))
 
     def export(self):
-        """A run of the exporter, and its id."""
+        """A run of the exporter, with every audience on every channel."""
         self.day += 1
+        audiences = [name for (name,) in self.ask("select audience from marts.audience_summary order by 1", self.published)]
+        node = {"settings": {"guards": OPEN}, "deliveries": {name: {**given, "audiences": audiences} for name, given in DELIVERIES.items()}}
+        (self.folder / "destinations.yml").write_text(json.dumps(node))
         now = f"{YESTERDAY + timedelta(self.day)}T06:00:00"
         done = script("export_audiences.py", "run", "--json", "--config", self.folder / "destinations.yml", "--out", self.folder / "exports",
                       "--state", self.folder / "state", "--from", self.published, "--now", now)  # fmt: skip
@@ -113,13 +114,20 @@ def drill(tmp_path_factory):
     made = script("generate_demo_data.py", "--customers", 300, "--as-of", YESTERDAY, "--out", drill.raw)
     assert made.returncode == 0, made.stderr
     assert drill.run(BUILD).returncode == 0
-    fit = drill.ask("""select customers.primary_customer_id from marts.customers join marts.customer_channels using (person_id)
-        where phone_e164 is not null and app_user_id is not null and email is not null and can_contact
-        group by all having count(*) = 4 order by count(*) desc, 1 limit 6""")
+    fit = drill.ask("""select primary_customer_id from marts.customers where phone_e164 is not null and app_user_id is not null and email is not null
+        and person_id in (select person_id from marts.audience_members where not coalesce(is_holdout, false))
+        and person_id not in (select person_id from marts.customer_channels where blocked_reason <> 'no_consent')
+        and orders_count > 0 order by 1 limit 6""")  # fmt: skip
     drill.ids = dict(zip([*PEOPLE, "husband"], [customer for (customer,) in fit], strict=True))
-    assert len(drill.ids) == 6
     wife, husband = drill.ids["wife"], drill.ids["husband"]
     drill.rewrite("shop/customers", f"select * replace (if(customer_id = '{husband}', (select phone from raw where customer_id = '{wife}'), phone) as phone) from raw")
+    asked = drill.ask(f"select email, phone, app_user_id from marts.customers where primary_customer_id in {tuple(drill.ids.values())}")
+    yeses = " union all by name ".join(
+        f"select * replace ({sql} as {column}, {others}, '{channel}' as channel, 'opted_in' as status, 'drill' as source, timestamp '{YESTERDAY} 09:00:00' as changed_at) from one"
+        for email, phone, user in asked for column, sql, others, channel in [
+            ("email", f"'{email}'", "null as phone, null as user_id", "email"), ("email", f"'{email}'", "null as phone, null as user_id", "ads"),
+            ("phone", f"'{phone}'", "null as email, null as user_id", "sms"), ("user_id", f"'{user}'", "null as email, null as phone", "push")])  # fmt: skip
+    drill.rewrite("esp/consents", f"with one as (from raw limit 1) select * from raw union all by name {yeses}")
     assert drill.run(BUILD).returncode == 0
     drill.runs = [drill.export() for _ in range(3)]
     for run in drill.runs[:2]:
