@@ -212,6 +212,8 @@ class Cleaning:
         """everything: withdraw all runs, not only those that the ledger knows to hold an erased person."""
         for path in sorted((self.state.root / "audience_events").glob("*.parquet")):
             self.rewrite(path, f"read_parquet({quoted(path)})", "format parquet, compression zstd")
+        for left in self.state.folder.glob("logs/.*-quarantine.csv.*.partial"):
+            left.unlink()
         for path in sorted(self.state.folder.glob("logs/*-quarantine.csv")):
             self.rewrite(path, f"read_csv({quoted(path)}, header = true, all_varchar = true)", "format csv, header true")
         if everything:  # what a delivery's command says may be personal, and is in no form
@@ -239,8 +241,8 @@ class Cleaning:
                 path = ledger.folder / part["file"]
                 if "person_id" in {row[0] for row in self.con.execute(f"describe from {quoted(path)}").fetchall()} and self.gone(quoted(path)):
                     runs |= {row[0] for row in self.con.execute(f"select distinct run from {quoted(path)} where person_id in (select old from gone_here)").fetchall()}
-                    made, count = ledger.prepare(self.con, f"""select * replace (coalesce(new, person_id) as person_id)
-                        exclude (old, new) from {quoted(path)} left join gone_here on person_id = old""", scratch)  # fmt: skip
+                    made, count = ledger.prepare(self.con, f"""select * exclude (old, new) replace (coalesce(new, person_id) as person_id)
+                        from {quoted(path)} left join gone_here on person_id = old""", scratch)  # fmt: skip
                     ledger.replace(scratch, [{**part, "file": made.name, "rows": count}], [(path, part)])
         named = {part["file"] for part in ledger.parts}
         for path in [path for path in ledger.folder.glob("*.parquet") if path.name not in named]:  # what a killed run replaced

@@ -1,5 +1,6 @@
 """Erasure: whom it finds, what it writes into the state, what it takes out of the rest, and what its receipts say."""
 
+import fcntl
 import hashlib
 import hmac
 import json
@@ -9,7 +10,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import duckdb
@@ -19,7 +19,7 @@ import erase
 import published
 from audience_export.ledger import Ledger
 from published import person, suppression
-from shop import RUN, Shop
+from shop import OPEN, Shop
 from support import PROJECT
 
 ANN, BEN, CLEO, DORA, EVE, GUEST = "a1" * 16, "b2" * 16, "c3" * 16, "d4" * 16, "e5" * 16, "f6" * 16
@@ -108,7 +108,7 @@ class Home(Shop):
         files = sorted((self.folder / "state/erasures").glob("*.parquet"))
         return [row for file in files for row in duckdb.execute(f"select {', '.join(erase.COLUMNS)} from '{file}' order by all").fetchall()]
 
-    def keys(self, *, event="erased"):
+    def blocked(self, *, event="erased"):
         return {(row[3], row[4]) for row in self.rows() if row[1] == event}
 
     def receipt(self, request):
@@ -147,7 +147,7 @@ def test_a_person_is_found_under_every_id_and_address_and_erased_under_all(home,
     kind, _, text = who.partition(":")
     assert "3 records, 2 e-mail addresses, 1 phone number" in home.erase(f"--{kind}", "-", "--request", "R1", "--received", "2026-11-01", given=text)
     rows = home.rows()
-    assert home.keys() == OF_ANN and len(rows) == len(OF_ANN)
+    assert home.blocked() == OF_ANN and len(rows) == len(OF_ANN)
     ((new, old),) = {(row[2], row[6]) for row in rows}
     assert old == keyed(ANN) and len(new) == 32 and new != ANN and int(new, 16)
     pseudonyms = {(row[3], row[4]): row[5] for row in rows}
@@ -184,17 +184,17 @@ def test_an_address_of_several_is_blocked_and_erases_nobody_until_one_is_named(h
 
 def test_the_mailbox_of_another_spelling_is_not_the_person(home):
     home.erase("--email", "ben.k@gmail.com", "--request", "R1")
-    assert ("record", keyed("shop:customer:42")) not in home.keys() and ("record", keyed("app:user:42")) in home.keys()
+    assert ("record", keyed("shop:customer:42")) not in home.blocked() and ("record", keyed("app:user:42")) in home.blocked()
     assert home.receipt("R1")["not_erased"] == 1
 
 
 def test_an_address_that_nobody_has_is_blocked_and_can_be_lifted_by_an_operator(home):
     assert "nobody in the last build has this address; it is blocked" in home.erase("--email", "New@Example.com", "--request", "R1")
-    assert home.keys() == {("email", keyed("new@example.com"))} and {row[2] for row in home.rows()} == {None}
+    assert home.blocked() == {("email", keyed("new@example.com"))} and {row[2] for row in home.rows()} == {None}
     assert "give --email or --phone, and the --request" in home.erase("lift", "--email", "new@example.com", code=2)
     assert "not blocked" in home.erase("lift", "--email", "else@example.com", "--request", "L1", code=2)
     assert "no longer blocked" in home.erase("lift", "--email", "new@example.com", "--request", "L1")
-    assert home.keys(event="lifted") == {("email", keyed("new@example.com"))}
+    assert home.blocked(event="lifted") == {("email", keyed("new@example.com"))}
     assert "nothing new" in home.erase("lift", "--email", "new@example.com", "--request", "L1")
     assert len(home.rows()) == 2
     home.erase("--email", "new@example.com", "--request", "R2")
@@ -228,8 +228,8 @@ def test_erasures_that_come_as_raw_rows_become_state(home):
     warehouse(home.warehouse, erased=[(ANN, "2026-10-01 08:00:00"), (EVE, "0001-01-01")])
     assert json.loads(home.erase("--from-build", "--json")) == {"recorded": 2}
     found = {row[0]: (row[6], str(row[7]), str(row[8])) for row in home.rows()}
-    assert found == {"raw-2026-11-21-2": (keyed(ANN), *["2026-10-01 08:00:00"] * 2), "raw-2026-11-21-1": (keyed(EVE), *["2026-11-21 00:00:00"] * 2)}
-    assert OF_ANN < home.keys()
+    assert {"raw-2026-11-21-2": (keyed(ANN), *["2026-10-01 08:00:00"] * 2), "raw-2026-11-21-1": (keyed(EVE), *["2026-11-21 00:00:00"] * 2)} == found
+    assert home.blocked() > OF_ANN
     assert json.loads(home.erase("--from-build", "--json")) == {"recorded": 0}
     home.rebuilt()
     with duckdb.connect(str(home.warehouse)) as con:  # the build says who is erased, by the new ids
@@ -239,3 +239,203 @@ def test_erasures_that_come_as_raw_rows_become_state(home):
     with duckdb.connect(str(home.warehouse)) as con:
         con.execute("update audit.invocations set is_green = false")
     assert "did not end green" in home.erase("--from-build", code=3)
+
+
+# ---- what was written before ----
+
+RUNS = [f"202611{22 + n}T060000Z" for n in range(8)]
+DELIVERIES = {  # delivery: what of Ann it is given
+    "csv": ({"channel": "email", "fields": ["first_name"]}, {"ann@example.com"}),
+    "klaviyo_sms": ({"destination": "klaviyo", "channel": "sms"}, {"+491701234567"}),
+    "braze_push": ({"destination": "braze", "channel": "push"}, {"u1"}),
+    "meta": ({"channel": "ads"}, {hashlib.sha256(b"ann@example.com").hexdigest(), hashlib.sha256(b"491701234567").hexdigest()}),
+    "hashed_csv": ({"channel": "ads", "salt_env": "TEST_SALT"}, {hashlib.sha256(b"pepperann@example.com").hexdigest()}),
+}
+OTHERS = [person(f"p{i:03}", f"person{i}@example.com", f"+1415555{i:04}", app_user_id=f"n{i}") for i in range(5)]
+ANN_TODAY = person(ANN, "ann@example.com", "+491701234567", app_user_id="u1", country="DE")
+
+
+def day(home, number, people, listed=()):
+    home.publish([*people, *OTHERS], list(listed))
+    home("run", now=f"2026-11-{22 + number}T06:00:00", code=0, env={"TEST_SALT": "pepper"})
+
+
+def ack(home, number):
+    home("ack", RUNS[number], code=0, env={"TEST_SALT": "pepper"})
+
+
+@pytest.fixture
+def delivered(home):
+    """Two days: the first acknowledged, the second lying there; audience events, a quarantine log and logs of commands."""
+    home.configure({name: {**given, "audiences": ["at_risk"]} for name, (given, _) in DELIVERIES.items()}, {**OPEN, "source_age_hours": "off"})
+    day(home, 0, [ANN_TODAY])
+    ack(home, 0)
+    day(home, 1, [ANN_TODAY])
+    events = home.folder / "state/audience_events"
+    events.mkdir()
+    for number in (21, 22):
+        duckdb.execute(f"""copy (select date '2026-11-{number}' as as_of_date, 'at_risk' as audience, event, person_id, null::date as entered_on,
+            false as is_holdout, 0.1 as holdout_share from (values ('entered', '{ANN}'), ('entered', 'p000'), ('built', null)) as t(event, person_id))
+            to '{events}/2026-11-{number}.parquet' (format parquet)""")
+    logs = home.folder / "state/deliveries/logs"
+    logs.mkdir(parents=True)
+    (logs / f"{RUNS[0]}-quarantine.csv").write_text(f"person_id,delivery,audience,field,rule\n{ANN},csv,at_risk,x,y\np001,csv,at_risk,x,y\n")
+    (logs / f"{RUNS[0]}-csv.log").write_text("imported ann@example.com")
+    for path in (home.folder / "state").rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    return home
+
+
+def people_of(pattern):
+    return sorted(str(row[0]) for row in duckdb.execute(f"select distinct person_id from read_parquet('{pattern}', union_by_name = true)").fetchall())
+
+
+def told(home, name, run):
+    """All cells of what a run says to suppress or remove in a delivery."""
+    folder = home.folder / "exports" / run / name
+    return {cell for path in folder.iterdir() if path.name.startswith(("suppress", "at_risk.removed")) for line in path.read_text().splitlines()
+            for cell in line.split(",")}  # fmt: skip
+
+
+def check_clean(home):
+    """Nothing in state and exports is of Ann's old id, and only what destinations must still be told has her addresses."""
+    state = home.folder / "state"
+    assert people_of(f"{state}/audience_events/*.parquet") == ["None", "p000"]
+    events = duckdb.execute(f"select count(*) from '{state}/audience_events/*.parquet'").fetchone()
+    assert events == (4,), "of everybody else they stay"
+    (new,) = {row[2] for row in home.rows()}
+    assert set(people_of(f"{state}/deliveries/ledger/*.parquet")) - {"None"} == {new, *(f"p{i:03}" for i in range(5))}
+    assert (state / f"deliveries/logs/{RUNS[0]}-quarantine.csv").read_text().splitlines()[1:] == ["p001,csv,at_risk,x,y"]
+    assert not list(state.glob("deliveries/logs/*.log"))
+    assert [path.name for path in (home.folder / "exports").iterdir()] == []
+    ledger = Ledger(state)
+    assert not [entry.run for entry in ledger.entries if entry.died is None]
+    named = {part["file"] for part in ledger.parts}
+    for path in ledger.folder.glob("*.parquet"):
+        assert path.name in named or ANN not in str(duckdb.execute(f"from '{path}'").fetchall())
+    assert [path for path in home.folder.rglob("*") if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077 and path.is_relative_to(state)] == []
+    assert not [path for path in state.rglob("*") if path.name.endswith(".partial")]
+
+
+def listed():
+    """What the marts have of her addresses after the next build."""
+    return [suppression(channel, kind, None, "erased", hashlib.sha256(address.encode()).hexdigest()) for channel in published.CHANNELS
+            for kind, address in (("email", "ann@example.com"), ("phone", "+491701234567"), ("user_id", "u1"))]  # fmt: skip
+
+
+def test_whatever_was_written_before_goes_and_every_destination_is_told_and_the_receipt_says_so(delivered):
+    home = delivered
+    assert "1 runs of the exporter withdrawn" in home.erase("--email", "ann@example.com", "--request", "R1", "--received", "2026-11-20")
+    check_clean(home)
+    receipt = home.receipt("R1")
+    assert (receipt["status"], receipt["due"], receipt["reference"]) == ("open", "2026-12-20", keyed(ANN)[:16])
+    # two runs of four files with an address or hash that tells one, and of one more with a person_id in quarantine, none; salted hashes tell nothing
+    assert receipt["before"]["exports"] > 0 and receipt["after"]["exports"] == 0
+    assert receipt["before"]["state"] > receipt["after"]["state"] > 0, "what is still to be told"
+    assert receipt["before"]["published"] == receipt["after"]["published"] > 0, "until it is built again"
+    assert {line["delivery"]: (line["status"], line["run"]) for line in receipt["destinations"]} == dict.fromkeys(DELIVERIES, ("open", None))
+
+    (new,) = {row[2] for row in home.rows()}
+    home.rebuilt()
+    gone = person(new, None, stage="erased", audiences=(), blocked=dict.fromkeys(published.CHANNELS, "erased"))
+    day(home, 2, [gone], listed())
+    for name, (_, values) in DELIVERIES.items():
+        assert values <= told(home, name, RUNS[2]), name
+    said = home.erase("receipts")
+    assert said.startswith("R1: open, due 2026-12-20: ") and all(f"{name} has not confirmed it" in said for name in DELIVERIES)
+    receipt = home.receipt("R1")
+    assert {line["run"] for line in receipt["destinations"]} == {RUNS[2]} and receipt["after"]["warehouse"] == receipt["after"]["published"] == 0
+
+    ack(home, 2)
+    said = home.erase("receipts")
+    receipt = home.receipt("R1")
+    assert {(line["status"], line["run"], bool(line["acknowledged_at"])) for line in receipt["destinations"]} == {("done", RUNS[2], True)}
+    assert "confirmed" not in said and "cells of state" in said, "the ledger forgets with the next run"
+    for number in (3, 4):  # a full run tells it once more
+        day(home, number, [gone], listed())
+        ack(home, number)
+    day(home, 5, [gone], listed())
+    assert home.erase("receipts") == "no erasure is open\n"
+    receipt = home.receipt("R1")
+    assert receipt["status"] == "done" and receipt["after"] == dict.fromkeys(receipt["after"], 0)
+    assert {(line["status"], line["run"]) for line in receipt["destinations"]} == {("done", RUNS[2])}
+    page = (home.folder / "state/erasures/receipts/R1.html").read_text()
+    assert "<script" not in page and not [secret for secret in SECRETS if secret in page + json.dumps(receipt)] and new not in page
+
+
+def test_an_erasure_after_another_leaves_the_runs_since_then(delivered):
+    home = delivered
+    home.erase("--id", "17", "--request", "R1")
+    (new,) = {row[2] for row in home.rows()}
+    day(home, 2, [person(new, None, stage="erased", audiences=())], listed())
+    home.erase("--id", "17")
+    home.erase("receipts")
+    assert (home.folder / "exports" / RUNS[2]).exists()
+    day(home, 3, [ANN_TODAY])  # from marts of before: somebody published an old warehouse
+    home.erase("receipts")
+    assert not (home.folder / "exports" / RUNS[3]).exists() and ANN not in people_of(f"{home.folder}/state/deliveries/ledger/*.parquet")
+
+
+@contextmanager
+def held(path):
+    """A lock that another process holds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.mark.parametrize("lock", ["deliveries/locks/csv.lock", "audience_events/.record.lock", "erasures/.erase.lock"])
+def test_it_waits_for_nobody_and_writes_nothing_while_another_is_at_work(delivered, lock):
+    with held(delivered.folder / "state" / lock):
+        assert "try again" in delivered.erase("--id", "17", code=75)
+    assert delivered.rows() == []
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import erase
+moment, count = int(sys.argv[2]), 0
+def killing(work):
+    def call(*arguments, **named):
+        global count
+        count += 1
+        if count == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return work(*arguments, **named)
+    return call
+for name in ("replace", "link", "rename", "unlink", "rmdir", "fsync"):
+    setattr(os, name, killing(getattr(os, name)))
+code = erase.main(sys.argv[3:])
+print(count)
+sys.exit(code)
+"""
+
+
+def test_killed_at_any_moment_the_same_command_completes_it(delivered, tmp_path_factory):
+    home, trial = delivered, tmp_path_factory.mktemp("trial")
+
+    def run(moment):
+        shutil.rmtree(trial)
+        shutil.copytree(home.folder, trial)
+        command = [sys.executable, "-c", KILLED, str(PROJECT / "scripts"), str(moment), *home.words("--id", "17")]
+        return subprocess.run(command, cwd=trial, capture_output=True, text=True, env=os.environ | home.environment)
+
+    steps = int(run(0).stdout.splitlines()[-1])
+    moments = range(1, steps + 1) if os.environ.get("TEST_LONG") else sorted(random.Random(20).sample(range(1, steps + 1), 20))
+    there = object.__new__(Home)
+    there.folder, there.source, there.warehouse = trial, home.source, home.warehouse
+    for moment in moments:
+        assert run(moment).returncode == -9
+        there.erase("--id", "17")
+        assert there.blocked() == OF_ANN and len(there.rows()) == len(OF_ANN), moment
+        check_clean(there)
+        (receipt,) = (trial / "state/erasures/receipts").glob("*.json")
+        assert json.loads(receipt.read_text())["status"] == "open"
+        assert receipt.with_suffix(".html").exists()
+    assert steps >= 20
+
+
+def test_no_receipt_before_anybody_is_erased(home):
+    assert home.erase("receipts") == "nobody is erased\n"

@@ -409,6 +409,8 @@ class Run:
             ledger.held(con, name, "", "told_rows")
             con.execute("insert into told select header, value, plus_acked, minus_died, plus_died, minus_acked, published_at, is_lasting "
                         "from held left join runs on runs.seq = plus_seq")
+            if name == delivery.name:  # told again by a full run, and written in no audience any more
+                con.execute("insert into erased_keys select header, value, k, false from held where rank = 5")
             for audience in ledger.audiences(name):
                 ledger.table(con, name, audience, "plus", view="all_rows")
                 told = ", ".join(map(rows.literal, sorted(ledger.told)))
