@@ -17,6 +17,7 @@ from itertools import cycle
 import duckdb
 import yaml
 
+from calculated import KEY
 from support import DEMO, PROJECT, dbt
 
 # Arguments of dispatched macros that are no SQL (patterns, names, units): neutral calls leave them out.
@@ -71,6 +72,7 @@ select
     {{ replace_matches('name', '[^0-9+]', '') }} as digits,
     {{ matches('name', '^[0-9]') }} as is_number,
     {{ sha256('name') }} as sha256,
+    {{ keyed_hash('name') }} as keyed_hash,
     {{ hash_share('name') }} as hash_share
 from things
 """
@@ -123,6 +125,10 @@ def compile_project(folder):
     copy, warehouse = folder / "project", folder / "copy.duckdb"
     copy_project(copy)
     sources = make_raw_tables(copy, warehouse)
+    # Spark's analyser looks for the file of the key
+    key = warehouse.with_suffix(".state") / "key"
+    key.parent.mkdir()
+    key.write_text(KEY.hex() + "\n")
     options = {"raw": folder, "warehouse": warehouse, "variables": DEMO | {"sources": sources}, "project": copy}
     # the texts of roles depend on the columns that adapters have
     dbt("build", "--select", "+path:models/staging", "--exclude-resource-type", "test", **options)
