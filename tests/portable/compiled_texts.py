@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from itertools import cycle
+from pathlib import Path
 
 import duckdb
 import yaml
@@ -106,6 +107,7 @@ class Compiled:
     calculated: Text
     manifest: dict
     relations: dict[str, dict[str, str]]  # columns and their DuckDB types of everything that a text reads
+    warehouse: Path  # where all of them are, and empty
 
 
 def dispatched_macros(project=PROJECT):
@@ -162,7 +164,8 @@ def compile_project(folder):
         )
     own = {text.name: text for text in texts if text.name in ("planted", "calculated")}
     texts = [text for text in texts if text.name not in own]
-    return Compiled(texts, **own, manifest=manifest, relations=columns_of_relations(texts, manifest, warehouse))
+    relations = columns_of_relations(texts, manifest, warehouse)
+    return Compiled(texts, **own, manifest=manifest, relations=relations, warehouse=warehouse)
 
 
 def copy_project(copy):
