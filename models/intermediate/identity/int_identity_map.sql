@@ -104,15 +104,16 @@ names as (
     from clustered
 ),
 
+set_aside_names as (
+    select coalesce({{ email_key('id_or_address') }}, {{ strip('id_or_address') }}) as name
+    from set_aside_customers
+),
+
 -- house accounts, employees and bots, with every record that is linked to them, are no people
 set_aside as (
     select distinct names.cluster
     from names
-    inner join set_aside_customers
-        on
-            names.name = coalesce(
-                {{ email_key('set_aside_customers.id_or_address') }}, {{ strip('set_aside_customers.id_or_address') }}
-            )
+    inner join set_aside_names on names.name = set_aside_names.name
 ),
 
 -- an erased person's id is a random one: a hash of what others know could be guessed
