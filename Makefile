@@ -46,7 +46,7 @@ daily: .venv/core ## what a scheduler runs every morning (make itself ends with 
 
 # only what was given to make: EMAIL may be anything in the environment. The value goes by standard input, so that no list of
 # processes shows it
-ASKED = $(foreach name,ID EMAIL PHONE,$(if $(filter command,$(origin $(name))),$(name)))
+ASKED = $(strip $(foreach name,ID EMAIL PHONE,$(if $(filter command,$(origin $(name))),$(name))))
 OPTION_ID := --id -
 OPTION_EMAIL := --email -
 OPTION_PHONE := --phone -

@@ -55,9 +55,11 @@ def finish(erasures, cleaning, options, news):
     """Do what follows from the state; a killed run's rest, too. Returns what the receipts say is open."""
     receipts = Receipts(erasures, cleaning, options)
     receipts.begin()
-    cleaning.clean(everything=bool(news or receipts.unfinished()))
-    if news:
+    if news or receipts.unfinished():
+        cleaning.clean(everything=True)
         noes_of(Path(options.published)).unlink(missing_ok=True)
+    else:
+        cleaning.clean(everything=False)
     return receipts.bring_up_to_date()
 
 
@@ -77,12 +79,8 @@ def erase(options):
         else:
             hashes, rows = erasures.of_addresses(kind, found)
             where, values = "kind = ? and list_contains(?, key_hash)", [kind, hashes]
-        said = (
-            f"{len(people)} people share this address: it is blocked, and nobody is erased; say who by --id"
-            if len(people) > 1
-            else "nobody in the last build has this address; it is blocked"
-            if not people
-            else "erased"
+        said = {0: "nobody in the last build has this address; it is blocked", 1: "erased"}.get(
+            len(people), f"{len(people)} people share this address: it is blocked, and nobody is erased; say who by --id"
         )
         if rows:
             erasures.write(request, "erased", rows, new, old, received, now)
@@ -134,13 +132,11 @@ def from_build(options):
             new, old, rows = erasures.of_person(person_id)
             erasures.write(next(free), "erased", rows, new, old, since, since)
         finish(erasures, cleaning, options, people)
-    recorded = len(people)
-    print(
-        json.dumps({"recorded": recorded})
-        if options.json
-        else f"{recorded} erasures of the raw data recorded"
-        + "; build again, so that nothing holds them any more" * bool(recorded)
-    )
+    if options.json:
+        print(json.dumps({"recorded": len(people)}))
+    else:
+        again = "; build again, so that nothing holds them any more" if people else ""
+        print(f"{len(people)} erasures of the raw data recorded{again}")
 
 
 def receipts(options):

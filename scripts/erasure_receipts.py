@@ -84,8 +84,8 @@ class Receipts:
         """Write what is open again. Returns a line for each that still is."""
         lines, now = [], datetime.now(UTC).replace(tzinfo=None, microsecond=0)
         todo = [request for request in self.requests if self.receipts[request].get("status") != "done"]
-        raw = self.raw(todo)
-        for request, counts in self.count(todo).items():
+        found, raw = self.count(todo), self.raw(todo)
+        for request, counts in found.items():
             was, (received, erased, old, person, *_) = self.receipts[request], self.requests[request]
             destinations = self.destinations(request, person, {line["delivery"]: line for line in was.get("destinations", [])})
             left = [f"{count} cells of {store}" for store, count in counts.items() if count]
@@ -248,7 +248,10 @@ class Receipts:
                 )
 
     def raw(self, requests):
-        """{request: {raw table: rows in which its ids or addresses, or what stands in their place, still are}}."""
+        """{request: {raw table: rows in which its ids or addresses, or what stands in their place, still are}}; wants `marks`.
+
+        None of a table that cannot be read any more.
+        """
         found = {request: {} for request in requests}
         self.con.execute(
             "create or replace temp table names as select distinct request, pseudonym from in_force "
@@ -259,6 +262,7 @@ class Receipts:
             "schema_name = 'raw_import' and table_name not in ('files', 'unreadable_lines') and table_name not like 'state_%'"
         )
         for relation, texts in self.tables("warehouse", schema) if self.has_warehouse and requests else ():
+            table = relation.rsplit('"', 2)[1]
             cells = " union all ".join(f"select n, {text} as value from numbered" for text in texts)
             try:
                 self.con.execute(
@@ -267,12 +271,14 @@ class Receipts:
                     f"from ({cells}) where value is not null"
                 )
             except duckdb.Error:  # a view on files that are gone
+                for tables in found.values():
+                    tables[table] = None
                 continue
             self.con.execute("create or replace temp table texts as select value, count(*) as cells from here group by all")
             self.match()
             for request, count in self.con.execute("""select request, count(distinct n) from here join (
                     from hits union select pseudonym, request from names) found using (value) group by all""").fetchall():
-                found[request][relation.rsplit('"', 2)[1]] = count
+                found[request][table] = count
         return found
 
     def sharing(self, request):
@@ -410,6 +416,7 @@ def page(receipt):
         "Backups hold nothing any more after": receipt["backups_gone_by"],
     }
     stores = [(store, shown(receipt["before"][store]), shown(receipt["after"][store])) for store in STORES]
+    raw = [(name, shown(rows)) for name, rows in sorted(receipt["raw_tables"].items())]
     told = [
         (
             line["delivery"],
@@ -432,7 +439,7 @@ def page(receipt):
         table(
             "Raw tables that still have rows of theirs: the operator's to clear",
             ["table", "rows"],
-            sorted(receipt["raw_tables"].items()),
+            raw,
         ),
         table("What stays, and why", [], receipt["stays"].items()),
     ]

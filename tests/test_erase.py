@@ -210,6 +210,38 @@ def test_an_address_of_several_is_blocked_and_erases_nobody_until_one_is_named(h
     assert home.receipt("R3")["not_erased"] == 1 and home.receipt("R3")["reference"] == keyed(DORA)[:16]
 
 
+def test_a_request_may_be_given_again_for_what_is_new_in_it(home):
+    home.erase("--phone", "+4930555777", "--request", "R1")
+    blocked = home.receipt("R1")
+    home.erase("--id", "18", "--request", "R1")
+    erased = home.receipt("R1")
+    assert blocked["blocked"] == {"records": 0, "e-mail addresses": 0, "phone numbers": 1} and blocked["reference"] is None
+    assert erased["blocked"]["records"] == 2 and erased["reference"] == keyed(BEN)[:16]
+    assert erased["before"]["warehouse"] > blocked["before"]["warehouse"] > 0
+    assert blocked["not_erased"] == 2 and erased["not_erased"] == 1
+
+
+def test_what_a_receipt_counts_is_every_cell_with_an_id_or_address(home):
+    """By hand: rows of Ann in the tables above, and her address within a text."""
+    home.erase("--id", "17", "--request", "R1", "--received", "2020-01-01")
+    # int_identity_map: 3 rows of record_key, e-mail, person_id, and the app's source_id; int_person_addresses: 4 rows (2 e-mails, phone, user id) of
+    # person_id and address; int_address_keys: e-mails 2 x 2, phone in 4 spellings: 4 addresses and 2 keys that tell the country;
+    # base_shop__customers: the id, and the e-mail in a note
+    assert home.receipt("R1")["before"]["warehouse"] == (3 * 3 + 1) + 4 * 2 + (4 + 4 + 2) + 2
+    assert home.receipt("R1")["after"] == home.receipt("R1")["before"], "nothing was built since"
+    assert home.erase("receipts").startswith("R1: open, OVERDUE since 2020-01-31: 30 cells of warehouse")
+    assert home.receipt("R1")["raw_tables"] == {}
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("create schema raw_import; create view raw_import.shop_customers as select * from warehouse.staging.base_shop__customers")
+        con.execute("create table passing (email varchar); create view raw_import.app_users as from passing; drop table passing")
+    home.erase("receipts")
+    assert home.receipt("R1")["raw_tables"] == {"shop_customers": 1, "app_users": None}
+    home.rebuilt()
+    home.erase("receipts")
+    after = home.receipt("R1")["after"]
+    assert after["warehouse"] == 0 and after["published"] > 0, "which is not of this warehouse"
+
+
 def test_the_mailbox_of_another_spelling_is_not_the_person(home):
     home.erase("--email", "ben.k@gmail.com", "--request", "R1")
     assert ("record", keyed("shop:customer:42")) not in home.blocked() and ("record", keyed("app:user:42")) in home.blocked()
@@ -275,8 +307,8 @@ def test_erasures_that_come_as_raw_rows_become_state(home):
 
 
 @pytest.mark.parametrize(("given", "words", "read"), [
-    (["EMAIL=ann@example.com", "REQUEST=R 1"], "scripts/erase.py|--email|-|--request|R 1|", "ann@example.com"), (["ID=$17'"], "scripts/erase.py|--id|-|", "$17'"),
-    (["PHONE=-", "LIFT=1", "REQUEST=L"], "scripts/erase.py|lift|--phone|-|--request|L|", "typed"), ([], "scripts/erase.py|", ""),
+    (["EMAIL=ann@example.com", "REQUEST=R 1"], "scripts/erase.py|--email|-|--request|R 1|", "ann@example.com"), (["ID=1 7'"], "scripts/erase.py|--id|-|", "1 7'"),
+    (["PHONE=-", "LIFT=1", "REQUEST=L"], "scripts/erase.py|lift|--phone|-|--request|L|", "typed"), ([], "scripts/erase.py|", None),
     (["ID=17", "PHONE=1"], "scripts/erase.py|--id|-|--phone|-|", None),
 ])  # fmt: skip
 def test_make_hands_the_value_over_by_standard_input(tmp_path, given, words, read):
