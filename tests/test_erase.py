@@ -15,9 +15,9 @@ from contextlib import contextmanager
 import duckdb
 import pytest
 
-import erase
 import published
 from audience_export.ledger import Ledger
+from erasure_state import COLUMNS
 from published import person, suppression
 from shop import OPEN, Shop
 from support import PROJECT
@@ -25,14 +25,24 @@ from support import PROJECT
 ANN, BEN, CLEO, DORA, EVE, GUEST = "a1" * 16, "b2" * 16, "c3" * 16, "d4" * 16, "e5" * 16, "f6" * 16
 # person, records (role, source, id, e-mail), phone as E.164
 PEOPLE = [
-    (ANN, [("shop", "shop", "17", "ann@example.com"), ("app", "app", "u1", "ann@example.com"), ("esp", "esp", "c1", "ann.lee@example.com")], "+491701234567"),
+    (
+        ANN,
+        [
+            ("shop", "shop", "17", "ann@example.com"),
+            ("app", "app", "u1", "ann@example.com"),
+            ("esp", "esp", "c1", "ann.lee@example.com"),
+        ],
+        "+491701234567",
+    ),
     (BEN, [("shop", "shop", "18", "ben.k@gmail.com"), ("app", "app", "42", None)], "+4930555777"),
     (CLEO, [("shop", "shop", "42", "benk+news@gmail.com")], "+4930555777"),
     (DORA, [("shop", "shop", "19", "info@example.com")], None),
     (EVE, [("shop", "shop", "20", "info@example.com"), ("app", "app", "u5", "eve@example.com")], "+33612345678"),
     (GUEST, [("shop", "shop", None, "guest@example.com")], None),
 ]
-SECRETS = {value for person_id, records, phone in PEOPLE for value in (person_id, phone, *(mail for *_, mail in records)) if value}
+SECRETS = {
+    value for person_id, records, phone in PEOPLE for value in (person_id, phone, *(mail for *_, mail in records)) if value
+}
 
 
 def keyed(text):
@@ -98,7 +108,9 @@ class Home(Shop):
     def erase(self, *words, code=0, given=None):
         """Run the script; what it says names nobody."""
         command = [sys.executable, str(PROJECT / "scripts/erase.py"), *self.words(*words)]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=os.environ | self.environment, input=given, umask=0)
+        done = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, env=os.environ | self.environment, input=given, umask=0
+        )
         assert done.returncode == code, done.stdout + done.stderr
         assert not [secret for secret in SECRETS if secret in done.stdout + done.stderr]
         return done.stdout + done.stderr
@@ -106,7 +118,11 @@ class Home(Shop):
     def rows(self):
         """The state, in the order in which it was written."""
         files = sorted((self.folder / "state/erasures").glob("*.parquet"))
-        return [row for file in files for row in duckdb.execute(f"select {', '.join(erase.COLUMNS)} from '{file}' order by all").fetchall()]
+        return [
+            row
+            for file in files
+            for row in duckdb.execute(f"select {', '.join(COLUMNS)} from '{file}' order by all").fetchall()
+        ]
 
     def blocked(self, *, event="erased"):
         return {(row[3], row[4]) for row in self.rows() if row[1] == event}
@@ -125,7 +141,9 @@ class Home(Shop):
         for person_id, records, phone in PEOPLE:
             kinds = {"shop": "shop:customer:", "app": "app:user:", "esp": "esp:contact:"}
             new = next((row[2] for row in self.rows() if row[6] == keyed(person_id)), person_id)
-            people.append((new, [(role, source, now(name, kinds[role]), now(email)) for role, source, name, email in records], now(phone)))
+            people.append(
+                (new, [(role, source, now(name, kinds[role]), now(email)) for role, source, name, email in records], now(phone))
+            )
         warehouse(self.warehouse, people)
 
 
@@ -145,7 +163,9 @@ OF_ANN = {
     "phone:01701234567", "phone:1701234567", f"id:{ANN}", "id:17", "id:shop:customer:17", "id:u1", "id:app:user:u1", "id:esp:contact:c1"])  # fmt: skip
 def test_a_person_is_found_under_every_id_and_address_and_erased_under_all(home, who):
     kind, _, text = who.partition(":")
-    assert "3 records, 2 e-mail addresses, 1 phone number" in home.erase(f"--{kind}", "-", "--request", "R1", "--received", "2026-11-01", given=text)
+    assert "3 records, 2 e-mail addresses, 1 phone number" in home.erase(
+        f"--{kind}", "-", "--request", "R1", "--received", "2026-11-01", given=text
+    )
     rows = home.rows()
     assert home.blocked() == OF_ANN and len(rows) == len(OF_ANN)
     ((new, old),) = {(row[2], row[6]) for row in rows}
@@ -163,13 +183,21 @@ def test_the_same_again_writes_nothing_before_and_after_the_build(home):
     before = home.rows()
     for build in (lambda: None, home.rebuilt):
         build()
-        for who in (("--email", "ann@example.com"), ("--id", "u1"), ("--id", ANN), ("--phone", "+491701234567"), ("--id", before[0][2])):
+        for who in (
+            ("--email", "ann@example.com"),
+            ("--id", "u1"),
+            ("--id", ANN),
+            ("--phone", "+491701234567"),
+            ("--id", before[0][2]),
+        ):
             assert home.erase(*who).startswith("R1: nothing new: erased, since ")
         assert home.rows() == before
 
 
 def test_an_address_of_several_is_blocked_and_erases_nobody_until_one_is_named(home):
-    assert "2 people share this address: it is blocked, and nobody is erased; say who by --id" in home.erase("--phone", "030 555777", "--request", "R1")
+    assert "2 people share this address: it is blocked, and nobody is erased; say who by --id" in home.erase(
+        "--phone", "030 555777", "--request", "R1"
+    )
     assert [(row[2:4], row[4], row[6]) for row in home.rows()] == [((None, "phone"), keyed("+4930555777"), None)]
     assert "2 people share" in home.erase("--email", "info@example.com", "--request", "R2")
     blocked = {row[4]: row[5] for row in home.rows()}
@@ -182,6 +210,38 @@ def test_an_address_of_several_is_blocked_and_erases_nobody_until_one_is_named(h
     assert home.receipt("R3")["not_erased"] == 1 and home.receipt("R3")["reference"] == keyed(DORA)[:16]
 
 
+def test_a_request_may_be_given_again_for_what_is_new_in_it(home):
+    home.erase("--phone", "+4930555777", "--request", "R1")
+    blocked = home.receipt("R1")
+    home.erase("--id", "18", "--request", "R1")
+    erased = home.receipt("R1")
+    assert blocked["blocked"] == {"records": 0, "e-mail addresses": 0, "phone numbers": 1} and blocked["reference"] is None
+    assert erased["blocked"]["records"] == 2 and erased["reference"] == keyed(BEN)[:16]
+    assert erased["before"]["warehouse"] > blocked["before"]["warehouse"] > 0
+    assert blocked["not_erased"] == 2 and erased["not_erased"] == 1
+
+
+def test_what_a_receipt_counts_is_every_cell_with_an_id_or_address(home):
+    """By hand: rows of Ann in the tables above, and her address within a text."""
+    home.erase("--id", "17", "--request", "R1", "--received", "2020-01-01")
+    # int_identity_map: 3 rows of record_key, e-mail, person_id, and the app's source_id; int_person_addresses: 4 rows (2 e-mails, phone, user id) of
+    # person_id and address; int_address_keys: e-mails 2 x 2, phone in 4 spellings: 4 addresses and 2 keys that tell the country;
+    # base_shop__customers: the id, and the e-mail in a note
+    assert home.receipt("R1")["before"]["warehouse"] == (3 * 3 + 1) + 4 * 2 + (4 + 4 + 2) + 2
+    assert home.receipt("R1")["after"] == home.receipt("R1")["before"], "nothing was built since"
+    assert home.erase("receipts").startswith("R1: open, OVERDUE since 2020-01-31: 30 cells of warehouse")
+    assert home.receipt("R1")["raw_tables"] == {}
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("create schema raw_import; create view raw_import.shop_customers as select * from warehouse.staging.base_shop__customers")
+        con.execute("create table passing (email varchar); create view raw_import.app_users as from passing; drop table passing")
+    home.erase("receipts")
+    assert home.receipt("R1")["raw_tables"] == {"shop_customers": 1, "app_users": None}
+    home.rebuilt()
+    home.erase("receipts")
+    after = home.receipt("R1")["after"]
+    assert after["warehouse"] == 0 and after["published"] > 0, "which is not of this warehouse"
+
+
 def test_the_mailbox_of_another_spelling_is_not_the_person(home):
     home.erase("--email", "ben.k@gmail.com", "--request", "R1")
     assert ("record", keyed("shop:customer:42")) not in home.blocked() and ("record", keyed("app:user:42")) in home.blocked()
@@ -189,7 +249,9 @@ def test_the_mailbox_of_another_spelling_is_not_the_person(home):
 
 
 def test_an_address_that_nobody_has_is_blocked_and_can_be_lifted_by_an_operator(home):
-    assert "nobody in the last build has this address; it is blocked" in home.erase("--email", "New@Example.com", "--request", "R1")
+    assert "nobody in the last build has this address; it is blocked" in home.erase(
+        "--email", "New@Example.com", "--request", "R1"
+    )
     assert home.blocked() == {("email", keyed("new@example.com"))} and {row[2] for row in home.rows()} == {None}
     assert "give --email or --phone, and the --request" in home.erase("lift", "--email", "new@example.com", code=2)
     assert "not blocked" in home.erase("lift", "--email", "else@example.com", "--request", "L1", code=2)
@@ -228,7 +290,10 @@ def test_erasures_that_come_as_raw_rows_become_state(home):
     warehouse(home.warehouse, erased=[(ANN, "2026-10-01 08:00:00"), (EVE, "0001-01-01")])
     assert json.loads(home.erase("--from-build", "--json")) == {"recorded": 2}
     found = {row[0]: (row[6], str(row[7]), str(row[8])) for row in home.rows()}
-    assert {"raw-2026-11-21-2": (keyed(ANN), *["2026-10-01 08:00:00"] * 2), "raw-2026-11-21-1": (keyed(EVE), *["2026-11-21 00:00:00"] * 2)} == found
+    assert {
+        "raw-2026-11-21-2": (keyed(ANN), *["2026-10-01 08:00:00"] * 2),
+        "raw-2026-11-21-1": (keyed(EVE), *["2026-11-21 00:00:00"] * 2),
+    } == found
     assert home.blocked() > OF_ANN
     assert json.loads(home.erase("--from-build", "--json")) == {"recorded": 0}
     home.rebuilt()
@@ -239,6 +304,27 @@ def test_erasures_that_come_as_raw_rows_become_state(home):
     with duckdb.connect(str(home.warehouse)) as con:
         con.execute("update audit.invocations set is_green = false")
     assert "did not end green" in home.erase("--from-build", code=3)
+
+
+@pytest.mark.parametrize(("given", "words", "read"), [
+    (["EMAIL=ann@example.com", "REQUEST=R 1"], "scripts/erase.py|--email|-|--request|R 1|", "ann@example.com"), (["ID=1 7'"], "scripts/erase.py|--id|-|", "1 7'"),
+    (["PHONE=-", "LIFT=1", "REQUEST=L"], "scripts/erase.py|lift|--phone|-|--request|L|", "typed"), ([], "scripts/erase.py|", None),
+    (["ID=17", "PHONE=1"], "scripts/erase.py|--id|-|--phone|-|", None),
+])  # fmt: skip
+def test_make_hands_the_value_over_by_standard_input(tmp_path, given, words, read):
+    """And takes none from the environment, where EMAIL may be anybody's."""
+    for name in ("Makefile", "requirements/core.lock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / name, tmp_path / name)
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nprintf '%s|' \"$@\"; echo; read -r line; echo \"$line\"\n")
+    python.chmod(0o755)
+    (tmp_path / ".venv/core").touch()
+    done = subprocess.run(["make", "erase", *given], cwd=tmp_path, capture_output=True, text=True, input="typed\n",
+                          env=os.environ | {"EMAIL": "me@example.com"})  # fmt: skip
+    found = done.stdout.splitlines()
+    assert found[0] == words and (read is None or found[1] == read), done.stdout + done.stderr
 
 
 # ---- what was written before ----
@@ -267,7 +353,10 @@ def ack(home, number):
 @pytest.fixture
 def delivered(home):
     """Two days: the first acknowledged, the second lying there; audience events, a quarantine log and logs of commands."""
-    home.configure({name: {**given, "audiences": ["at_risk"]} for name, (given, _) in DELIVERIES.items()}, {**OPEN, "source_age_hours": "off"})
+    home.configure(
+        {name: {**given, "audiences": ["at_risk"]} for name, (given, _) in DELIVERIES.items()},
+        {**OPEN, "source_age_hours": "off"},
+    )
     day(home, 0, [ANN_TODAY])
     ack(home, 0)
     day(home, 1, [ANN_TODAY])
@@ -279,7 +368,9 @@ def delivered(home):
             to '{events}/2026-11-{number}.parquet' (format parquet)""")
     logs = home.folder / "state/deliveries/logs"
     logs.mkdir(parents=True)
-    (logs / f"{RUNS[0]}-quarantine.csv").write_text(f"person_id,delivery,audience,field,rule\n{ANN},csv,at_risk,x,y\np001,csv,at_risk,x,y\n")
+    (logs / f"{RUNS[0]}-quarantine.csv").write_text(
+        f"person_id,delivery,audience,field,rule\n{ANN},csv,at_risk,x,y\np001,csv,at_risk,x,y\n"
+    )
     (logs / f"{RUNS[0]}-csv.log").write_text("imported ann@example.com")
     for path in (home.folder / "state").rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
@@ -287,7 +378,10 @@ def delivered(home):
 
 
 def people_of(pattern):
-    return sorted(str(row[0]) for row in duckdb.execute(f"select distinct person_id from read_parquet('{pattern}', union_by_name = true)").fetchall())
+    return sorted(
+        str(row[0])
+        for row in duckdb.execute(f"select distinct person_id from read_parquet('{pattern}', union_by_name = true)").fetchall()
+    )
 
 
 def told(home, name, run):
@@ -313,7 +407,11 @@ def check_clean(home):
     named = {part["file"] for part in ledger.parts}
     for path in ledger.folder.glob("*.parquet"):
         assert path.name in named or ANN not in str(duckdb.execute(f"from '{path}'").fetchall())
-    assert [path for path in home.folder.rglob("*") if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077 and path.is_relative_to(state)] == []
+    assert [
+        path
+        for path in home.folder.rglob("*")
+        if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077 and path.is_relative_to(state)
+    ] == []
     assert not [path for path in state.rglob("*") if path.name.endswith(".partial")]
 
 
@@ -325,7 +423,9 @@ def listed():
 
 def test_whatever_was_written_before_goes_and_every_destination_is_told_and_the_receipt_says_so(delivered):
     home = delivered
-    assert "1 runs of the exporter withdrawn" in home.erase("--email", "ann@example.com", "--request", "R1", "--received", "2026-11-20")
+    assert "1 runs of the exporter withdrawn" in home.erase(
+        "--email", "ann@example.com", "--request", "R1", "--received", "2026-11-20"
+    )
     check_clean(home)
     receipt = home.receipt("R1")
     assert (receipt["status"], receipt["due"], receipt["reference"]) == ("open", "2026-12-20", keyed(ANN)[:16])
@@ -333,7 +433,9 @@ def test_whatever_was_written_before_goes_and_every_destination_is_told_and_the_
     assert receipt["before"]["exports"] > 0 and receipt["after"]["exports"] == 0
     assert receipt["before"]["state"] > receipt["after"]["state"] > 0, "what is still to be told"
     assert receipt["before"]["published"] == receipt["after"]["published"] > 0, "until it is built again"
-    assert {line["delivery"]: (line["status"], line["run"]) for line in receipt["destinations"]} == dict.fromkeys(DELIVERIES, ("open", None))
+    assert {line["delivery"]: (line["status"], line["run"]) for line in receipt["destinations"]} == dict.fromkeys(
+        DELIVERIES, ("open", None)
+    )
 
     (new,) = {row[2] for row in home.rows()}
     home.rebuilt()
@@ -344,12 +446,16 @@ def test_whatever_was_written_before_goes_and_every_destination_is_told_and_the_
     said = home.erase("receipts")
     assert said.startswith("R1: open, due 2026-12-20: ") and all(f"{name} has not confirmed it" in said for name in DELIVERIES)
     receipt = home.receipt("R1")
-    assert {line["run"] for line in receipt["destinations"]} == {RUNS[2]} and receipt["after"]["warehouse"] == receipt["after"]["published"] == 0
+    assert {line["run"] for line in receipt["destinations"]} == {RUNS[2]} and receipt["after"]["warehouse"] == receipt["after"][
+        "published"
+    ] == 0
 
     ack(home, 2)
     said = home.erase("receipts")
     receipt = home.receipt("R1")
-    assert {(line["status"], line["run"], bool(line["acknowledged_at"])) for line in receipt["destinations"]} == {("done", RUNS[2], True)}
+    assert {(line["status"], line["run"], bool(line["acknowledged_at"])) for line in receipt["destinations"]} == {
+        ("done", RUNS[2], True)
+    }
     assert "confirmed" not in said and "cells of state" in said, "the ledger forgets with the next run"
     for number in (3, 4):  # a full run tells it once more
         day(home, number, [gone], listed())
@@ -360,7 +466,9 @@ def test_whatever_was_written_before_goes_and_every_destination_is_told_and_the_
     assert receipt["status"] == "done" and receipt["after"] == dict.fromkeys(receipt["after"], 0)
     assert {(line["status"], line["run"]) for line in receipt["destinations"]} == {("done", RUNS[2])}
     page = (home.folder / "state/erasures/receipts/R1.html").read_text()
-    assert "<script" not in page and not [secret for secret in SECRETS if secret in page + json.dumps(receipt)] and new not in page
+    assert (
+        "<script" not in page and not [secret for secret in SECRETS if secret in page + json.dumps(receipt)] and new not in page
+    )
 
 
 def test_an_erasure_after_another_leaves_the_runs_since_then(delivered):
@@ -373,7 +481,9 @@ def test_an_erasure_after_another_leaves_the_runs_since_then(delivered):
     assert (home.folder / "exports" / RUNS[2]).exists()
     day(home, 3, [ANN_TODAY])  # from marts of before: somebody published an old warehouse
     home.erase("receipts")
-    assert not (home.folder / "exports" / RUNS[3]).exists() and ANN not in people_of(f"{home.folder}/state/deliveries/ledger/*.parquet")
+    assert not (home.folder / "exports" / RUNS[3]).exists() and ANN not in people_of(
+        f"{home.folder}/state/deliveries/ledger/*.parquet"
+    )
 
 
 @contextmanager
@@ -395,7 +505,6 @@ def test_it_waits_for_nobody_and_writes_nothing_while_another_is_at_work(deliver
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-import erase
 moment, count = int(sys.argv[2]), 0
 def killing(work):
     def call(*arguments, **named):

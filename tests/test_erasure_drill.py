@@ -71,7 +71,7 @@ class Drill(Morning):
                 join (select customer_id, min(user_id) as user_id from {raw["app/users"]} group by customer_id having count(*) = 1) using (customer_id)
                 where starts_with(phone, '+') and deleted_at is null and email like '%_@_%' and customer_id in (select customer_id from {raw["shop/orders"]})
                 and lower(trim(email)) not in (select lower(trim(email)) from {raw["esp/suppressions"]} where email is not null)
-                and count(*) over (partition by lower(trim(email))) = 1 and count(*) over (partition by phone) = 1
+                qualify count(*) over (partition by lower(trim(email))) = 1 and count(*) over (partition by phone) = 1
                 order by customer_id limit 20""").fetchall()
         shared = {husband[0]: wife[2] for wife, husband in zip(self.fit[::2], self.fit[1::2], strict=True)}
         phones = " ".join(f"when '{customer}' then '{phone}'" for customer, phone in list(shared.items())[:4])
