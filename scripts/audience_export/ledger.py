@@ -301,6 +301,8 @@ class Ledger:
                 max(died) filter (where sign = 'plus') > coalesce(max(acked) filter (where sign = 'minus'), -1) as may_be,
                 coalesce(max(acked) filter (where sign = 'plus'), -2) > coalesce(max(died) filter (where sign = 'minus'), -1)
                     as surely,
+                max(acked) filter (where sign = 'plus') as plus_acked, max(died) filter (where sign = 'minus') as minus_died,
+                max(died) filter (where sign = 'plus') as plus_died, max(acked) filter (where sign = 'minus') as minus_acked,
                 bool_or(sign = 'plus' and not refused) filter (where seq = last_seq)
                     and not bool_or(refused or sign = 'minus') filter (where seq = last_seq) as stands,
                 list(digest) filter (where seq = last_seq) as digests,

@@ -400,13 +400,15 @@ class Run:
         record["shapes"].append(shape)
         names = [delivery.name, *sorted({entry.name for entry in ledger.entries if entry.name != delivery.name
                                          and (entry.node["account"], entry.node["channel"]) == (delivery.account, delivery.channel)})]
-        con.execute("create or replace temp table told_keys (header varchar, value blob, surely boolean, may_be boolean, published_at timestamp, is_lasting boolean)")
+        con.execute("create or replace temp table told (header varchar, value blob, plus_acked bigint, minus_died bigint, plus_died bigint, "
+                    "minus_acked bigint, published_at timestamp, is_lasting boolean)")
         con.execute("create or replace temp table ever (header varchar, value blob, rank utinyint, reason varchar, said_at timestamp, shape varchar)")
         for name in names:
             for sign, view in (("plus", "told_rows"), ("minus", "minus_ops"), ("refused", "refused_ops")):
                 ledger.table(con, name, "", sign, view=view)
             ledger.held(con, name, "", "told_rows")
-            con.execute("insert into told_keys select header, value, surely, may_be, published_at, is_lasting from held left join runs on runs.seq = plus_seq")
+            con.execute("insert into told select header, value, plus_acked, minus_died, plus_died, minus_acked, published_at, is_lasting "
+                        "from held left join runs on runs.seq = plus_seq")
             if name == delivery.name:  # told again by a full run, and written in no audience any more
                 con.execute("insert into erased_keys select header, value, k, false from held where rank = 5")
             for audience in ledger.audiences(name):
@@ -418,6 +420,12 @@ class Run:
                     from one left join no_keys a on a.k = one.k left join no_keys b on b.k = one.m
                     left join no_people p on p.person_id = one.person_id
                     where coalesce(left(lower(hex(one.k)), 16), '') not in ({told or "'-'"})""")
+        # R5 and R6, of what all deliveries of the account said: one may have lifted what another one told
+        con.execute("""create or replace temp table told_keys as
+            select header, value, coalesce(max(plus_acked), -2) > coalesce(max(minus_died), -1) as surely,
+                coalesce(max(plus_died), -2) > coalesce(max(minus_acked), -1) as may_be, max(published_at) as published_at,
+                bool_or(coalesce(is_lasting, false)) as is_lasting
+            from told group by header, value""")
         con.execute("create or replace temp table held_noes as " + " union all ".join(
             f"select {n} as n, {rows.as_text('value', shape['hex'][n])} as value, reason, said_at from ever "
             f"where rank > 0 and header = {rows.literal(column.header)}" for n, column in enumerate(ids)))
@@ -465,8 +473,7 @@ class Run:
         """R10: lift only our own suppressions, for a yes dated after them, never after an erasure, complaint or hard bounce."""
         con, columns = self.con, delivery.unsuppress_columns()
         con.execute("""create or replace temp table lifted as
-            select header, value, max(published_at) as published_at from (from told_keys where may_be) t anti join noes using (header, value)
-            group by all having not bool_or(coalesce(is_lasting, false))""")
+            select header, value, published_at from (from told_keys where may_be and not is_lasting) anti join noes using (header, value)""")
         if not con.execute("select 1 from lifted limit 1").fetchone():
             return
         contact, yes = rows.contact(con, delivery.channel), []

@@ -330,7 +330,7 @@ class Life:
     known, asked, con = {}, (None, None), None
 
     def ledger(self, name, audience):
-        """({keys that may be there}, {keys that surely are}) of a delivery, as the program knows them."""
+        """{key: when it was added and removed} of a delivery, as the program knows them."""
         events = len(list((self.shop.folder / "state/deliveries/ledger").glob("*.json")))
         if self.asked[0] != events:
             self.asked = (events, Ledger(self.shop.folder / "state"))
@@ -344,23 +344,24 @@ class Life:
         con = self.con = self.con or duckdb.connect(config={"threads": 1})
         con.execute("create table if not exists no_keys (k blob, rank utinyint); create table if not exists no_people (person_id varchar, rank utinyint)")
         if not ledger.source(name, audience, "plus"):
-            return set(), set()
+            return []
         for sign, view in (("plus", "all_plus"), ("minus", "minus_ops"), ("refused", "refused_ops")):
             ledger.table(con, name, audience, sign, view=view)
         ledger.held(con, name, audience, "all_plus")
-        rows = con.execute("select header, value, may_be, surely from held").fetchall()
-        keys = [((h, value.hex() if name.startswith("ads") else value.decode()), may, sure) for h, value, may, sure in rows]
-        return {key for key, may, _ in keys if may}, {key for key, _, sure in keys if sure}
+        rows = con.execute("select header, value, plus_acked, minus_died, plus_died, minus_acked from held").fetchall()
+        return [((h, value.hex() if name.startswith("ads") else value.decode()), times) for h, value, *times in rows]
 
     def judge_ledger(self, when, names=tuple(DELIVERIES)):
         """held ⊆ may be there; surely there ⊆ held, of suppressions too."""
         for name in names:
             vendor = self.vendors[name]
             for audience in (*AUDIENCES, "") if DELIVERIES[name]["channel"] != "ads" else AUDIENCES:
-                held, may, sure = vendor.held[audience] if audience else set(vendor.suppressed), set(), set()
-                for place in self.places(name) if self.scenario == "renamed" else [name]:
-                    found = self.ledger(place, audience)
-                    may, sure = may | found[0], sure | found[1]
+                held, times = vendor.held[audience] if audience else set(vendor.suppressed), defaultdict(lambda: [-2, -1, -2, -1])
+                for place in self.places(name) if self.scenario == "renamed" else [name]:  # they are one, to the vendor
+                    for key, found in self.ledger(place, audience):
+                        times[key] = [max(old, old if new is None else new) for old, new in zip(times[key], found, strict=True)]
+                may = {key for key, (_, _, plus_died, minus_acked) in times.items() if plus_died > minus_acked}
+                sure = {key for key, (plus_acked, minus_died, _, _) in times.items() if plus_acked > minus_died}
                 lost = self.forgotten[name].get(audience, set()) if self.forgotten else set()
                 if not audience:  # R15: what an erased person was told by is forgotten, former addresses too
                     lost = held if self.forgotten else {key for key in held if self.erased & {key[1], *self.written_for[name, key]}}

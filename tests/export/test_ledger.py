@@ -289,6 +289,24 @@ def test_a_yes_after_our_no_is_lifted_where_it_can_be(shop, destination, lifts, 
     assert result["manifest"]["deliveries"]["vendor"].get("cannot_be_lifted", 0) == int(may and not lifts)
 
 
+def test_a_no_after_a_lift_by_another_delivery_of_the_account_is_told_again(shop):
+    """R1: suppressions are the account's, so what one delivery told and another one lifted nobody is told of any more."""
+    people, listed = [person("b", "b@example.com")], [suppression("email", "email", "a@example.com", "opted_out")]
+    no, yes = [person("a", "a@example.com", consent=()), *people], [person("a", "a@example.com", consented_at=datetime(2026, 11, 22, 12)), *people]
+    shop.configure({"one": {**CSV, "account": "main"}})
+    day(shop, 0, no, listed)
+    shop("ack", RUNS[0], code=0)
+    shop.configure({"other": {**CSV, "account": "main"}})
+    for number, (those, list_) in enumerate([(yes, []), (no, listed)], start=1):
+        day(shop, number, those, list_)
+        shop("ack", RUNS[number], code=0)
+    assert cells(shop, "other/unsuppress.csv", RUNS[1]) == []  # acknowledged, so withdrawn
+    told = [event for event in (json.loads(path.read_text()) for path in sorted((shop.folder / "state/deliveries/ledger").glob("*.json")))
+            if event["event"] == "published"]
+    signs = [sorted((part["sign"], part["rows"]) for part in event["deliveries"].get("other", {"parts": []})["parts"] if part["audience"] == "") for event in told]
+    assert signs == [[], [("minus", 1)], [("plus", 1)]]
+
+
 # ---- guards ----
 
 def test_one_who_opts_in_again_blocks_nothing(shop):
