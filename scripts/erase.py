@@ -78,7 +78,7 @@ def erase(options):
             where, values = "person_id = ?", [new]
         else:
             hashes, rows = erasures.of_addresses(kind, found)
-            where, values = "kind = ? and list_contains(?, key_hash)", [kind, hashes]
+            where, values = "kind = ? and list_contains(?, key_hash)", [kind, [key_hash for _, key_hash in hashes]]
         said = {0: "nobody in the last build has this address; it is blocked", 1: "erased"}.get(
             len(people), f"{len(people)} people share this address: it is blocked, and nobody is erased; say who by --id"
         )
@@ -102,13 +102,11 @@ def lift(options):
     with at_work(options) as (erasures, _):
         erasures.attach(options.warehouse)
         hashes, _ = erasures.of_addresses(kind, erasures.by_address(kind, text)[1])
-        rows = erasures.ask(
-            "select kind, key_hash, pseudonym from in_force where kind = $1 and list_contains($2, key_hash)", [kind, hashes]
-        )
+        rows = [row for row in erasures.ask("select kind, key_hash, pseudonym from in_force") if row[:2] in hashes]
         if rows:
             erasures.write(options.request, "lifted", rows, None, None, moment(), moment())
             said = f"{options.request}: the address is no longer blocked; what was erased stays erased"
-        elif erasures.ask("select 1 from known where kind = $1 and list_contains($2, key_hash)", [kind, hashes]):
+        elif {*erasures.ask("select kind, key_hash from known")} & {*hashes}:
             said = "nothing new: it was lifted before"
         else:
             raise Problem(USAGE, "lift: this address is not blocked by an erasure")

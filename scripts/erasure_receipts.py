@@ -85,9 +85,12 @@ class Receipts:
         lines, now = [], datetime.now(UTC).replace(tzinfo=None, microsecond=0)
         todo = [request for request in self.requests if self.receipts[request].get("status") != "done"]
         found, raw = self.count(todo), self.raw(todo)
+        counted = self.raw_of_build()
         for request, counts in found.items():
             was, (received, erased, old, person, *_) = self.receipts[request], self.requests[request]
             destinations = self.destinations(request, person, {line["delivery"]: line for line in was.get("destinations", [])})
+            if counts["warehouse"] == 0 and person and counted is not None:  # built since then, which says it better
+                raw[request] = counted.get(person, {})
             left = [f"{count} cells of {store}" for store, count in counts.items() if count]
             left += [f"{line['delivery']} has not confirmed it" for line in destinations if line["status"] == "open"]
             due = received + timedelta(days=DUE_DAYS)
@@ -259,7 +262,8 @@ class Receipts:
             [requests],
         )
         schema = (
-            "schema_name = 'raw_import' and table_name not in ('files', 'unreadable_lines') and table_name not like 'state_%'"
+            "schema_name = 'raw_import' and table_name not in ('files', 'unreadable_lines', 'erased_rows') "
+            "and table_name not like 'state_%'"
         )
         for relation, texts in self.tables("warehouse", schema) if self.has_warehouse and requests else ():
             table = relation.rsplit('"', 2)[1]
@@ -279,6 +283,22 @@ class Receipts:
             for request, count in self.con.execute("""select request, count(distinct n) from here join (
                     from hits union select pseudonym, request from names) found using (value) group by all""").fetchall():
                 found[request][table] = count
+        return found
+
+    def raw_of_build(self):
+        """{person_id: {raw table: rows}} as the last build found them while it read raw data; None of a build that did not."""
+        if (
+            not self.has_warehouse
+            or not self.con.execute(
+                "select 1 from duckdb_tables() "
+                "where database_name = 'warehouse' and schema_name = 'raw_import' and table_name = 'erased_rows'"
+            ).fetchone()
+        ):
+            return None
+        found = defaultdict(dict)
+        for person, table, rows in self.con.execute("""select person_id, source || '_' || table_name, sum(row_count)::bigint
+                from warehouse.raw_import.erased_rows where person_id is not null group by all""").fetchall():
+            found[person][table] = rows
         return found
 
     def sharing(self, request):

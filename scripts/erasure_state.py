@@ -138,6 +138,10 @@ class Erasures:
             [person_id, old],
         )
         ((new, old),) = before or [(secrets.token_hex(16), old)]
+        phones = self.ask(
+            "select address from warehouse.intermediate.int_person_addresses where person_id = $1 and address_type = 'phone'",
+            [person_id],
+        )
         found = self.ask(
             f"""with theirs as (
                 select 'record' as kind, record_key as key, if(role = 'app', 'user:' || source_id, record_key) as token,
@@ -147,9 +151,7 @@ class Erasures:
                 select address_type, address, address_type || ':' || address, address
                 from warehouse.intermediate.int_person_addresses where person_id = $1 and address_type in ('email', 'phone')
                 union
-                select 'phone_form', forms.key, 'form:' || forms.key, forms.key
-                from warehouse.intermediate.int_address_keys as forms join warehouse.intermediate.int_person_addresses as own using (address_type, address)
-                where own.person_id = $1 and key_type = 'phone' and key <> address
+                select 'phone_form', unnest($3::varchar[]), '', null
                 union
                 select 'user_id', source_id, 'user:' || source_id, source_id
                 from warehouse.intermediate.int_identity_map where person_id = $1 and role = 'app' and source_id is not null),
@@ -159,7 +161,7 @@ class Erasures:
                     on blocked.kind = theirs.kind and (blocked.pseudonym = value or blocked.key_hash = {hashed("key")}))
             select hashed.kind, token, hashed.key_hash, hashed.pseudonym from hashed
             where key_hash not in (select key_hash from in_force where person_id = $2) order by all""",
-            [person_id, new],
+            [person_id, new, sorted(self.forms([phone for (phone,) in phones]))],
         )
         names = {}
         return (
@@ -167,6 +169,21 @@ class Erasures:
             old,
             [(kind, key_hash, pseudonym or self.pseudonym(kind, token, names)) for kind, token, key_hash, pseudonym in found],
         )
+
+    def forms(self, phones):
+        """In which other forms lists may spell these phones: with the country but no plus, and as that country dials them."""
+        found = self.ask(
+            f"""with coded as (
+                select phone, {keys.national_number("phone")} as number from (select unnest($1::varchar[]) as phone)
+                where starts_with(phone, '+')),
+            forms as (
+                select unnest([substr(phone, 2), number, '0' || number]) as form from coded
+                union
+                select key from warehouse.intermediate.int_address_keys where key_type = 'phone' and list_contains($1, address))
+            select form from forms where form != '' and not list_contains($1, form)""",
+            [list(phones)],
+        )
+        return {form for (form,) in found}
 
     @staticmethod
     def pseudonym(kind, token, names):
@@ -176,10 +193,12 @@ class Erasures:
         return names.setdefault(token, secrets.token_hex(16)) + ("@erased.invalid" if kind == "email" else "")
 
     def of_addresses(self, kind, found):
-        """Rows of addresses that are to be blocked and are not yet."""
-        hashes = [self.ask(f"select {hashed('$1::varchar')}", [key])[0][0] for key in sorted(found)]
-        blocked = {row[0] for row in self.ask("select key_hash from in_force where kind = $1", [kind])}
-        return hashes, [(kind, key_hash, self.pseudonym(kind, key_hash, {})) for key_hash in hashes if key_hash not in blocked]
+        """([(kind, keyed hash)] of addresses, and of all forms of phones; rows of those that are not blocked yet)."""
+        keys_of = [(kind, key) for key in sorted(found)]
+        keys_of += [("phone_form", form) for form in sorted(self.forms(sorted(found)))] if kind == "phone" else []
+        hashes = [(name, self.ask(f"select {hashed('$1::varchar')}", [key])[0][0]) for name, key in keys_of]
+        blocked = set(self.ask("select kind, key_hash from in_force"))
+        return hashes, [(*pair, self.pseudonym(*pair, {})) for pair in hashes if pair not in blocked]
 
     def write(self, request, event, rows, person_id, old, received, erased):  # noqa: PLR0917
         """Add one file: complete, durable, and only then visible under its name."""
