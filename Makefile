@@ -11,7 +11,7 @@ VALIDATE := $(BIN)/python scripts/validate_raw.py
 # a file of tests stays in one process, so that it builds its warehouse once
 PYTEST := $(BIN)/python -m pytest -ra -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo validate build export report daily docs metrics superset superset-check test test-long test-spark lint clean
+.PHONY: help demo validate build export report daily erase docs metrics superset superset-check test test-long test-spark lint clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,17 @@ report: .venv/core ## write the published marts as a page for people, and print 
 
 daily: .venv/core ## what a scheduler runs every morning (make itself ends with 2 whatever failed; schedulers run scripts/daily.py)
 	@$(BIN)/python scripts/daily.py || test $$? -eq 5
+
+# only what was given to make: EMAIL may be anything in the environment. The value goes by standard input, so that no list of
+# processes shows it
+ASKED = $(strip $(foreach name,ID EMAIL PHONE,$(if $(filter command,$(origin $(name))),$(name))))
+OPTION_ID := --id -
+OPTION_EMAIL := --email -
+OPTION_PHONE := --phone -
+
+erase: .venv/core ## erase a person: ID=, EMAIL= or PHONE= (`-`: type it, so that no history has it), REQUEST=, LIFT=1
+	@$(if $(filter -,$($(ASKED))),,printf '%s\n' "$$$(ASKED)" |) $(BIN)/python scripts/erase.py $(if $(LIFT),lift) \
+		$(foreach name,$(ASKED),$(OPTION_$(name))) $(if $(REQUEST),--request "$$REQUEST")
 
 docs: .venv/core ## write the documentation of every model, column and metric as one page, and print where it is
 	@umask 077 && $(BIN)/dbt --quiet docs generate --static

@@ -226,6 +226,18 @@ where row_status = 'staged'
 {% endmacro %}
 
 
+{#- The same for every source in use, {source: {instance or '': shop}}. -#}
+{% macro links_to_shops() %}
+    {%- set links = {} -%}
+    {%- for name in active_sources() -%}
+        {%- set own = {'': linked_shop(name)} -%}
+        {%- for instance in instances_with_settings(name) -%}{%- do own.update({instance: linked_shop(name, instance)}) -%}{%- endfor -%}
+        {%- do links.update({name: own}) -%}
+    {%- endfor -%}
+    {{ return(links) }}
+{% endmacro %}
+
+
 {#- The key of the shop's record that a customer id of an app or ESP means; `shopify:berlin` is an instance of a shop. -#}
 {% macro linked_record(role, table) %}
     {%- set id, linked = {'app': 'user_id', 'esp': 'contact_id'}[role], [] -%}

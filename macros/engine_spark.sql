@@ -42,12 +42,14 @@
 
 {% macro spark__sha256(text) %}{{ return("sha2(" ~ text ~ ", 256)") }}{% endmacro %}
 
+{#- the key is read around the lambda: Spark allows no query in one -#}
 {% macro spark__keyed_hash(text) %}
-    {%- set key = "(select rpad(value, 128, '0') from text.`" ~ key_file() ~ "`)" -%}
+    {%- set digits = replace_matches('value', '[^0-9A-Fa-f]', '') -%}
+    {%- set key = "rpad(case when length(" ~ digits ~ ") > 128 then sha2(unhex(" ~ digits ~ "), 256) else " ~ digits ~ " end, 128, '0')" -%}
     {%- set pads = {} -%}
     {%- for name, byte in [('inner', 54), ('outer', 92)] -%}
-        {%- do pads.update({name: "unhex(array_join(transform(sequence(1, 127, 2), place -> lpad(hex(cast(conv(substr(" ~ key ~ ", place, 2), 16, 10) as bigint) ^ "
-            ~ byte ~ "), 2, '0')), ''))"}) -%}
+        {%- do pads.update({name: "(select unhex(array_join(transform(sequence(1, 127, 2), place -> lpad(hex(cast(conv(substr(" ~ key ~ ", place, 2), 16, 10) as bigint) ^ "
+            ~ byte ~ "), 2, '0')), '')) from text.`" ~ key_file() ~ "`)"}) -%}
     {%- endfor -%}
     {{ return("sha2(concat(" ~ pads.outer ~ ", unhex(sha2(concat(" ~ pads.inner ~ ", encode(" ~ text ~ ", 'UTF-8')), 256))), 256)") }}
 {% endmacro %}

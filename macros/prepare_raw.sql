@@ -16,13 +16,13 @@
         {%- set request = {
             'tables': raw_tables(), 'sources': active_sources(), 'folder': raw_folder(),
             'databases': var('raw_databases'), 'key_file': key_file(), 'state_tables': state_tables(), 'state_folder': state_folder(),
-            'schema': raw_schema(), 'project': project_name, 'project_folder': invocation_args_dict.project_dir, 'given': invocation_args_dict.vars, 'problems': problems, 'warnings': warnings,
+            'links': links_to_shops(), 'email_key': email_key('id'), 'schema': raw_schema(), 'project': project_name, 'project_folder': invocation_args_dict.project_dir, 'given': invocation_args_dict.vars, 'problems': problems, 'warnings': warnings,
         } -%}
+        {{ make_functions() }}
         {%- do adapter.store_relation('raw_reader', none, [], '', '', request) -%}
         {%- for warning in warnings -%}{%- do exceptions.warn(warning) -%}{%- endfor -%}
         {%- if problems -%}{{ stop_with(problems) }}{%- endif -%}
 
-        {{ make_functions() }}
         {{ start_invocation() }}
     {%- endif -%}
 {% endmacro %}

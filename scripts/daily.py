@@ -3,7 +3,8 @@
 
 Each step runs only after the one before ended well; the last good marts and exports stay whatever fails. What was done is
 one row of the run log (LIFECYCLE_STATE/runs, mart `runs`). If the build or the audit stops the day and what is known of consent is
-green, destinations are told who said no all the same. A step's own output is in logs/daily/<run>/.
+green, destinations are told who said no all the same. Whom raw data erases is kept in the state (erase.py); open erasures are named
+at the end. A step's own output is in logs/daily/<run>/.
 
 exit codes:
   0  done, or nothing to do              4   a drift alarm or a guard of the exporter blocked: look
@@ -88,8 +89,18 @@ class Day:
         raise Problem(UNEXPECTED if done.returncode == 70 else code_of(done), first_stop(done) or last_line(done.stderr))
 
     def build(self):
+        """Build; and again where raw data erases somebody whom the state did not know, so that this very day is clean of them."""
+        said = self.build_once("build")
+        done = self.call("erase", [sys.executable, "scripts/erase.py", "--from-build", "--json", "--out", self.options.out,
+                                   "--schema", self.options.schema])  # fmt: skip
+        if done.returncode:
+            raise Problem(code_of(done), last_line(done.stderr))
+        recorded = json.loads(done.stdout)["recorded"]
+        return f"{self.build_once('build again')}; built twice: {recorded} erasures of the raw data are new" if recorded else said
+
+    def build_once(self, name):
         started = time.time()
-        done = self.call("build", [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build"])
+        done = self.call(name, [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build"])
         results = self.results(started)
         changed = sorted({path for path, _ in self.raw_files ^ seen(self.raw)})
         if changed:
@@ -188,6 +199,24 @@ class Day:
         self.facts["steps"][name] = {"seconds": seconds, "code": code, "said": said}
         self.say(besides=name, seconds=seconds, code=code, said=said)
 
+    def name_erasures(self):
+        """Bring the receipts of erasures up to date, however the day ended, and name those that are open."""
+        if not any(self.state.glob("erasures/*.parquet")):
+            return
+        started, name = time.monotonic(), "erasures"
+        try:
+            done = self.call("receipts", [sys.executable, "scripts/erase.py", "receipts", "--out", self.options.out])
+            if done.returncode:
+                raise Problem(code_of(done), last_line(done.stderr))
+            said, code = "; ".join(done.stdout.splitlines()), OK
+        except (Exception, KeyboardInterrupt) as error:
+            problem = explained(error, self.places)
+            said, code = f"the receipts are not up to date: {problem}", problem.code
+        self.code = self.code or code
+        seconds = round(time.monotonic() - started, 1)
+        self.facts["steps"][name] = {"seconds": seconds, "code": code, "said": said}
+        self.say(besides=name, seconds=seconds, code=code, said=said)
+
     def script(self, name, *arguments):
         done = self.call(name.removesuffix(".py").split("_")[0] if "purge" not in arguments else "purge",
                          [sys.executable, f"scripts/{name}", *arguments])  # fmt: skip
@@ -236,6 +265,8 @@ class Day:
                 left = names[number:]
                 self.say(skipped=left) if left else None
                 break
+        if self.code != INTERRUPTED:
+            self.name_erasures()
         for number in (signal.SIGINT, signal.SIGTERM):  # the day is over: whoever interrupts it now comes too late
             signal.signal(number, signal.SIG_IGN)
         self.facts |= {"ended_at": now(), "exit_code": self.code, "outcome": OUTCOMES.get(self.code, "failed")}

@@ -135,6 +135,8 @@ def test_the_steps_follow_one_another_and_each_says_what_it_did(morning):
         assert list(said) == ALL and done.returncode in (0, 5), done.stdout
         assert end == {"run": end["run"], "outcome": "withheld" if done.returncode else "done", "exit_code": done.returncode}
     first, second = steps(morning.first)[0], steps(morning.second)[0]
+    assert first["build"]["said"].endswith("; built twice: 2 erasures of the raw data are new") and "twice" not in second["build"]["said"]
+    assert len(list((morning.folder / "state/erasures/receipts").glob("raw-*.html"))) == 2
     assert first["audit"]["said"] == "no earlier run to compare with"
     assert second["audit"]["said"].startswith("like 2"), "nothing moved"
     assert second["record"]["said"].startswith("nothing recorded: the state knows")

@@ -22,6 +22,10 @@ def email_key(sql):
     return _macros()["email_key"](sql)
 
 
+def phone_digits(sql):
+    return _macros()["phone_digits"](sql)
+
+
 def mailbox_key(email_key):
     """The mailbox behind the key of an e-mail address; of most it is the key."""
     return _macros()["mailbox_key"](email_key)

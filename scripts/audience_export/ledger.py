@@ -412,7 +412,7 @@ class Ledger:
                         or seq = max(seq) over (partition by header, value, person)""")
                 made, count = self.prepare(con, "select * from many_rows where rowid in (from kept)", scratch)
                 part = {"delivery": name, "audience": audience, "sign": sign, "file": made.name, "rows": count, "run": None}
-                self._replace(scratch, [part], found)
+                self.replace(scratch, [part], found)
 
     def forget(self, con, name, keys, scratch):
         """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values."""
@@ -436,9 +436,10 @@ class Ledger:
                                            *(f"if({hit}, null, {c}) as {c}" for c in ("digest", "person_id", "beside") if c in columns)])
                         query = f"select * replace ({empty}) from {literal(path)}"
                     made, count = self.prepare(con, query, scratch)
-                    self._replace(scratch, [{**part, "file": made.name, "rows": count}], [(path, part)])
+                    self.replace(scratch, [{**part, "file": made.name, "rows": count}], [(path, part)])
 
-    def _replace(self, scratch, parts, found):
+    def replace(self, scratch, parts, found):
+        """Put the files of operations of a folder in the place of others: found, as of `source`."""
         self.take(scratch, parts)
         self.append({"event": "merged", "replaced": [part["file"] for _, part in found], "parts": parts})
         for path, _ in found:

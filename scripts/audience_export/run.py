@@ -133,11 +133,12 @@ class Run:
                 self.dropped(delivery, audience, folder, record)
         if delivery.is_sender:
             self.suppress(delivery, folder, record)
+        else:
+            self.settle_erased(delivery)
         # what may not shrink: an opt-out ends with a new yes, a suppression does not
         record["suppression_list"] = con.execute(
             "select count(*) from marts.suppression_list where (channel = ? or channel is null) and reason is distinct from 'opted_out'",
             [delivery.channel]).fetchone()[0]
-        self.settle_erased(delivery)
         record["parts"] = self.parts
         sync(folder)
         if delivery.mode != "noes":
@@ -319,8 +320,9 @@ class Run:
         """R15: note whose identifiers nobody has to be told any more: they are removed, and suppressed where that can be."""
         told = ", ".join(map(rows.literal, sorted(self.ledger.told))) or "'-'"
         surely = "value in (select value from told_keys where surely)" if delivery.is_sender else "true"
-        self.forgettable[delivery.name] = self.con.execute(f"""select value from erased_keys group by value
-            having bool_or(left(lower(hex(k)), 16) in ({told})) or (not bool_or(may_be) and bool_or({surely}))""").fetchall()
+        self.con.execute(f"""create or replace temp table settled as select value from erased_keys group by value
+            having bool_or(left(lower(hex(k)), 16) in ({told})) or (not bool_or(may_be) and bool_or({surely}))""")
+        self.forgettable[delivery.name] = self.con.execute("from settled").fetchall()
 
     def keep_wanted(self, delivery, audience, shape):
         """A delivery of old whose audience another one of the same destination and channel writes keeps what that one wants."""
@@ -409,6 +411,8 @@ class Run:
             ledger.held(con, name, "", "told_rows")
             con.execute("insert into told select header, value, plus_acked, minus_died, plus_died, minus_acked, published_at, is_lasting "
                         "from held left join runs on runs.seq = plus_seq")
+            if name == delivery.name:  # told again by a full run, and written in no audience any more
+                con.execute("insert into erased_keys select header, value, k, false from held where rank = 5")
             for audience in ledger.audiences(name):
                 ledger.table(con, name, audience, "plus", view="all_rows")
                 told = ", ".join(map(rows.literal, sorted(ledger.told)))
@@ -434,8 +438,10 @@ class Run:
         con.execute(f"""create or replace temp table noes as
             select id, header, value, (header, value) in (select (header, value) from told_keys where surely) as is_told,
                 (header, value) in (select (header, value) from ever) as is_held from ({key})""")
+        # an erased person whom nobody has to be told of any more is named no more, by a full run neither
+        self.settle_erased(delivery)
         due = "not is_told" + " or is_held" * (delivery.mode == "full")
-        con.execute(f"create or replace temp table due as select * from noes where {due}")
+        con.execute(f"create or replace temp table due as select * from noes where ({due}) and value not in (from settled)")
         headers = [(row[0], rows.quoted(row[0])) for row in con.execute("describe suppress").fetchall() if not row[0].startswith("~")]
         record["suppress"] = files.write(con, folder / "suppress", delivery, "suppress where rowid in (select id from due)", headers,
                                          "suppress", self.fields)

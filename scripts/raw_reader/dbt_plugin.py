@@ -32,7 +32,7 @@ class Plugin(BasePlugin):
         try:
             result = read_raw(
                 query, request["tables"], request["folder"], request["sources"], only_look=bool(request["problems"]),
-                state=(request["state_tables"], request["state_folder"]), databases=(request["databases"], self.databases),
+                state=(request["state_tables"], request["state_folder"], request), databases=(request["databases"], self.databases),
                 schema=request["schema"], project=request["project"],
             )
         finally:

@@ -8,6 +8,7 @@ import duckdb
 
 from common import temporary_folder
 
+from . import erasures
 from .databases import Databases
 from .folder import locate
 from .formats import CsvFile, JsonFile, Lacking, ParquetFiles, Typed
@@ -44,7 +45,7 @@ def read_raw(
     """Make <schema>.<identifier> for every declared table; `query` runs SQL and returns its rows.
 
     `declared` are tables as dbt's graph has them, `wanted` the sources in use: the tables of others are empty. `state` is the
-    same for the state: (tables, folder); `databases` the variable raw_databases and what profiles.yml has of them. All faults
+    same for the state: (tables, folder, what erasures.forget is asked); `databases` the variable raw_databases and what profiles.yml has of them. All faults
     are collected, and with any of them nothing is touched. With `goes_on` the sound tables are made all the same, and a table
     that lacks a required column is made without it.
     """
@@ -64,7 +65,7 @@ class Reader:
         self.schema, self.mark = schema, mark
         self.in_schema = identifier(schema)
         self.by_name = {(table.source, table.name): table for table in tables}
-        self.result = Result()
+        self.result, self.views = Result(), {}
 
     def run(self, state, only_look, goes_on):
         self.check_schema()
@@ -75,6 +76,8 @@ class Reader:
         with temporary_folder("lifecycle_raw_reader_") as scratch:
             for table, files, missing in sorted(plans, key=lambda plan: self.depth(plan[0])):
                 self.make(table, files, missing, scratch)
+        if state:
+            erasures.forget(self.query, [table for table, *_ in plans], self.views, self.schema, state[2])
         for table in state[0] if state else ():
             self.make_state(Table(table, self.schema), Path(state[1]))
 
@@ -164,7 +167,8 @@ class Reader:
             self.query(f"create view {table.relation} as select {nulls} where false")
             return
         if not nested and all(isinstance(one, ParquetFiles) for one in files):
-            self.query(f"create view {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
+            self.views[table.identifier] = " union all ".join(one.rows(columns) for one in files)
+            self.query(f"create view {table.relation} as {self.views[table.identifier]}")
         elif not nested and all(isinstance(one, Typed) for one in files):
             self.query(f"create table {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
         else:  # text files: everything is text

@@ -1,6 +1,7 @@
 """Values for the macros that each engine writes in its own way, and what Python makes of them."""
 
 import hashlib
+import hmac
 import random
 import re
 import unicodedata
@@ -25,6 +26,7 @@ TYPES = {
     "name": "string",
 }
 UNIT = Decimal("0.0001")
+KEY = bytes(range(3, 256, 4))[:40]  # of the keyed hashes: shorter than a block of SHA-256
 # where halves are: 66.9069 / 2, a cent in eighths, a negative half, nothing, and amounts of 10^12 and beyond
 BOUNDARIES = [
     ("66.9069", "1.0000", "2.0000", 2, "0.50000000"),
@@ -116,6 +118,7 @@ def expected_of(row):
         "digits": re.sub("[^0-9+]", "", name),
         "is_number": name[:1].isdigit(),
         "sha256": hashlib.sha256(name.encode()).hexdigest(),
+        "keyed_hash": hmac.digest(KEY, name.encode(), "sha256").hex(),
         "hash_share": int(hashlib.md5(name.encode()).hexdigest()[:8], 16) / 2**32,
     }
 

@@ -13,10 +13,12 @@ import shutil
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from itertools import cycle
+from pathlib import Path
 
 import duckdb
 import yaml
 
+from calculated import KEY
 from support import DEMO, PROJECT, dbt
 
 # Arguments of dispatched macros that are no SQL (patterns, names, units): neutral calls leave them out.
@@ -71,6 +73,7 @@ select
     {{ replace_matches('name', '[^0-9+]', '') }} as digits,
     {{ matches('name', '^[0-9]') }} as is_number,
     {{ sha256('name') }} as sha256,
+    {{ keyed_hash('name') }} as keyed_hash,
     {{ hash_share('name') }} as hash_share
 from things
 """
@@ -104,6 +107,7 @@ class Compiled:
     calculated: Text
     manifest: dict
     relations: dict[str, dict[str, str]]  # columns and their DuckDB types of everything that a text reads
+    warehouse: Path  # where all of them are, and empty
 
 
 def dispatched_macros(project=PROJECT):
@@ -123,6 +127,10 @@ def compile_project(folder):
     copy, warehouse = folder / "project", folder / "copy.duckdb"
     copy_project(copy)
     sources = make_raw_tables(copy, warehouse)
+    # Spark's analyser looks for the file of the key
+    key = warehouse.with_suffix(".state") / "key"
+    key.parent.mkdir()
+    key.write_text(KEY.hex() + "\n")
     options = {"raw": folder, "warehouse": warehouse, "variables": DEMO | {"sources": sources}, "project": copy}
     # the texts of roles depend on the columns that adapters have
     dbt("build", "--select", "+path:models/staging", "--exclude-resource-type", "test", **options)
@@ -156,7 +164,8 @@ def compile_project(folder):
         )
     own = {text.name: text for text in texts if text.name in ("planted", "calculated")}
     texts = [text for text in texts if text.name not in own]
-    return Compiled(texts, **own, manifest=manifest, relations=columns_of_relations(texts, manifest, warehouse))
+    relations = columns_of_relations(texts, manifest, warehouse)
+    return Compiled(texts, **own, manifest=manifest, relations=relations, warehouse=warehouse)
 
 
 def copy_project(copy):

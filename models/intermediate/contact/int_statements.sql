@@ -17,6 +17,11 @@ unreadable_noes as (
     select * from {{ ref('int_unreadable_noes') }}
 ),
 
+erasures as (
+    select * from {{ ref('int_erasures') }}
+    where kind in ('email', 'user_id')
+),
+
 phone_keys as (
     select * from {{ ref('int_phone_keys') }}
     where region = ''
@@ -140,6 +145,18 @@ per_address as (
         null as said_at,
         null as said_at_utc
     from unreadable_noes
+
+    union all
+
+    -- remembered when the raw row that asked for it is gone
+    select
+        kind as address_type,
+        pseudonym as address,
+        null as channel,
+        'erased' as statement,
+        erased_at as said_at,
+        null as said_at_utc
+    from erasures
 ),
 
 -- a no to an unnamed or unknown channel is a no to all, and so is an erasure; a yes is one to nothing

@@ -11,6 +11,11 @@ set_aside_customers as (
     select * from {{ ref('set_aside_customers') }}
 ),
 
+erasures as (
+    select * from {{ ref('int_erasures') }}
+    where person_id is not null
+),
+
 tokens as (
     select
         record_key,
@@ -99,15 +104,27 @@ names as (
     from clustered
 ),
 
+set_aside_names as (
+    select coalesce({{ email_key('id_or_address') }}, {{ strip('id_or_address') }}) as name
+    from set_aside_customers
+),
+
 -- house accounts, employees and bots, with every record that is linked to them, are no people
 set_aside as (
     select distinct names.cluster
     from names
-    inner join set_aside_customers
-        on
-            names.name = coalesce(
-                {{ email_key('set_aside_customers.id_or_address') }}, {{ strip('set_aside_customers.id_or_address') }}
-            )
+    inner join set_aside_names on names.name = set_aside_names.name
+),
+
+-- an erased person's id is a random one: a hash of what others know could be guessed
+erased as (
+    select
+        names.cluster,
+        min(erasures.person_id) as person_id
+    from names
+    inner join erasures
+        on case when names.name like '%@%' then names.name else right(names.name, 32) end = erasures.pseudonym
+    group by names.cluster
 ),
 
 earliest as (
@@ -129,16 +146,20 @@ identified as (
             clustered.created_at, min(clustered.created_at) over (partition by clustered.cluster), earliest.created_at
         ) as created_at,
         md5(clustered.stable_key) as record_id,
-        md5(
-            first_value(clustered.stable_key) over (
-                partition by clustered.cluster
-                order by
-                    case when clustered.is_undated then cast('0001-01-01' as timestamp) else clustered.created_at end,
-                    clustered.stable_key
+        coalesce(
+            erased.person_id,
+            md5(
+                first_value(clustered.stable_key) over (
+                    partition by clustered.cluster
+                    order by
+                        case when clustered.is_undated then cast('0001-01-01' as timestamp) else clustered.created_at end,
+                        clustered.stable_key
+                )
             )
         ) as person_id
     from clustered
     cross join earliest
+    left join erased on clustered.cluster = erased.cluster
     -- a guest (nobody's id) with an address that identifies nobody is nobody
     where
         (clustered.source_id is not null or clustered.email_key not in (select unlinked_emails.email from unlinked_emails))

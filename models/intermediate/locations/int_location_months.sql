@@ -102,9 +102,9 @@ group_activity as (
         group_spells.default_location,
         group_spells.extra_locations,
         person_months.month,
-        sum(person_months.active_users) as active_users,
-        sum(person_months.session_events) as session_events,
-        sum(person_months.sessions) as sessions
+        cast(sum(person_months.active_users) as bigint) as active_users,
+        cast(sum(person_months.session_events) as bigint) as session_events,
+        cast(sum(person_months.sessions) as bigint) as sessions
     from person_months
     inner join group_spells
         on
@@ -143,10 +143,10 @@ counted as (
         coalesce(group_activity.active_users, 0) as active_users,
         coalesce(group_activity.session_events, 0) as session_events,
         coalesce(group_activity.sessions, 0) as sessions,
-        sum(coalesce(monthly_changes.users, 0)) over (
+        cast(sum(coalesce(monthly_changes.users, 0)) over (
             partition by cells.default_location, cells.extra_locations
             order by cells.month
-        ) as users
+        ) as bigint) as users
     from cells
     left join monthly_changes
         on

@@ -25,6 +25,14 @@ block_reasons as (
     select * from {{ ref('block_reasons') }}
 ),
 
+erasures as (
+    select * from {{ ref('int_erasures') }}
+),
+
+channels as (
+    select * from {{ ref('channels') }}
+),
+
 said as (
     select
         channel,
@@ -85,16 +93,37 @@ ranked as (
 
 -- of the erased only a keyed hash is kept: enough never to contact them again, and not to be guessed; it is that of the SHA-256,
 -- which is all that some destinations were given
-final as (
+listed as (
     select
-        channel,
-        address_type,
-        case when reason != 'erased' then address end as address,
-        case when reason = 'erased' then {{ keyed_hash(sha256('address')) }} end as address_hash,
-        reason,
-        suppressed_at
+        ranked.channel,
+        ranked.address_type,
+        case when ranked.reason != 'erased' then ranked.address end as address,
+        case
+            when ranked.reason = 'erased' then coalesce(erasures.key_hash, {{ keyed_hash(sha256('ranked.address')) }})
+        end as address_hash,
+        ranked.reason,
+        ranked.suppressed_at
     from ranked
-    where strength = 1
+    left join erasures on ranked.address = erasures.pseudonym and ranked.address_type = erasures.kind
+    where ranked.strength = 1
+),
+
+-- numbers have no pseudonym that the list could have met
+final as (
+    select * from listed
+
+    union all
+
+    select
+        channels.channel,
+        'phone' as address_type,
+        cast(null as string) as address,
+        erasures.key_hash as address_hash,
+        'erased' as reason,
+        erasures.erased_at as suppressed_at
+    from erasures
+    cross join channels
+    where erasures.kind = 'phone'
 )
 
 select * from final

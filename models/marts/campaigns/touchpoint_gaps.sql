@@ -171,7 +171,7 @@ joined as (
         coalesce(campaign_facts.is_always_on, false)
         and reporting_channels.channel is not null
         and coalesce(
-            greatest(last_messages.last_sent_on, campaign_facts.begun_on)
+            {{ latest_known('campaign_facts.begun_on', ['last_messages.last_sent_on']) }}
             < {{ add_days('as_of.as_of_date', -var('silent_after_days')) }}, true
         ) as is_silent,
         reporting_channels.channel is not null or not coalesce(campaign_facts.is_live, false) as is_measured,

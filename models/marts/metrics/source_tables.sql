@@ -10,6 +10,10 @@ files as (
     select * from {{ source('raw_files', 'files') }}
 ),
 
+erased_rows as (
+    select * from {{ source('raw_files', 'erased_rows') }}
+),
+
 tables as (
     {%- for raw in active_raw_tables() %}
     {%- set occurred_at = event_time(raw.source, raw.table, 'judged') %}
@@ -41,6 +45,16 @@ lines as (
     group by source, table_name
 ),
 
+erased as (
+    select
+        source,
+        table_name,
+        sum(row_count) as row_count,
+        sum(blocked_rows) as blocked_rows
+    from erased_rows
+    group by source, table_name
+),
+
 instance_loads as (
     select
         source,
@@ -68,12 +82,15 @@ with_lines as (
         tables.duplicate_rows,
         tables.rejected_rows + coalesce(lines.unreadable_lines, 0) as rejected_rows,
         tables.remarked_rows,
+        cast(coalesce(erased.row_count, 0) as bigint) as erased_rows,
+        cast(coalesce(erased.blocked_rows, 0) as bigint) as blocked_rows,
         tables.latest_at,
         loads.loaded_at,
         tables.says_no
     from tables
     left join lines on tables.source = lines.source and tables.table_name = lines.table_name
     left join loads on tables.source = loads.source and tables.table_name = loads.table_name
+    left join erased on tables.source = erased.source and tables.table_name = erased.table_name
 ),
 
 final as (
@@ -89,6 +106,8 @@ final as (
             'with_lines.staged_rows + with_lines.duplicate_rows + with_lines.rejected_rows'
         ) }} as rejected_share,
         with_lines.remarked_rows,
+        with_lines.erased_rows,
+        with_lines.blocked_rows,
         with_lines.latest_at,
         {{ days_between('cast(with_lines.latest_at as date)', 'as_of.as_of_date') }} as days_behind,
         with_lines.loaded_at,

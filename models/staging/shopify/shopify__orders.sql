@@ -9,7 +9,10 @@ discount_codes as (
 ),
 
 exported_orders as (
-    select * from {{ ref('base_shopify__orders_export') }}
+    select
+        *,
+        {{ email_key('email_id') }} as email_key
+    from {{ ref('base_shopify__orders_export') }}
     where row_status = 'staged' and id is not null
 ),
 
@@ -39,7 +42,7 @@ first_codes as (
 -- an exported order names no customer, but an address
 known_emails as (
     select
-        {{ email_key('email_id') }} as email_id,
+        {{ email_key('email_id') }} as email_key,
         min(customer_id) as customer_id
     from exported_customers
     where email is not null
@@ -89,7 +92,7 @@ from_export as (
             ['exported_orders.paid_at', 'exported_orders.fulfilled_at', 'exported_orders.cancelled_at']
         ) }} as updated_at
     from exported_orders
-    left join known_emails on {{ email_key('exported_orders.email_id') }} = known_emails.email_id
+    left join known_emails on exported_orders.email_key = known_emails.email_key
 ),
 
 unioned as (
