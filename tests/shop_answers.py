@@ -1,0 +1,139 @@
+"""What people ask of a shop, answered in plain Python from its raw files (shop_oracle.Shop)."""
+
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from itertools import pairwise
+from statistics import median
+
+import duckdb
+
+import shop_oracle
+from oracle import ten_thousandths
+
+AMOUNTS = ("gross_amount", "discount_amount", "refunded_amount", "net_amount")
+
+
+def share(part, whole):
+    return part / whole if whole else None
+
+
+# --- the demo's files ----------------------------------------------------------------------------------------------
+
+
+def read(raw):
+    """The tables of a folder of Parquet files as text, each row once."""
+    tables = {}
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        for path in raw.glob("*/*.parquet"):
+            rows = connection.execute(f"select distinct cast(columns(*) as varchar) from '{path}'")
+            names = [column[0] for column in rows.description]
+            tables[f"{path.parent.name}/{path.stem}"] = [
+                dict(zip(names, (value or "" for value in row), strict=True)) for row in rows.fetchall()
+            ]
+    return tables
+
+
+def is_readable(order):
+    try:
+        datetime.fromisoformat(order["ordered_at"])
+        Decimal(order["gross_amount"])
+    except (ValueError, InvalidOperation):
+        return False
+    return bool(order["order_id"]) and order["currency"] != "XXX"
+
+
+def demo_shop(raw, project, as_of, zone, **thresholds):
+    """The demo's shop, without the rows that cannot be read; an address on more than 10 records is nobody's."""
+    tables = read(raw)
+    for table, key in {"shop/customers": "customer_id", "app/events": "user_id"}.items():
+        tables[table] = [row for row in tables[table] if row[key]]
+    tables["shop/orders"] = [row for row in tables["shop/orders"] if is_readable(row)]
+    named = [row for table in ("shop/customers", "app/users", "esp/contacts") for row in tables[table]]
+    named += [row for row in tables["shop/orders"] if not row["customer_id"]]
+    crowded = {email for email, records in Counter(row["email"].strip().lower() for row in named).items() if records > 10}
+    for row in (*named, *tables["shop/orders"]):
+        if row["email"].strip().lower() in crowded:
+            row["email"] = ""
+    return shop_oracle.Shop(tables, project, as_of, zone, **thresholds)
+
+
+# --- products ------------------------------------------------------------------------------------------------------
+
+
+def allocated(amount, values):
+    """An amount by these values, or equally if they are all 0, so that running sums are right to a ten-thousandth."""
+    if not sum(values):
+        values = [1] * len(values)
+    so_far = [Fraction(sum(values[: n + 1])) for n in range(len(values))]
+    sums = [ten_thousandths(Fraction(amount) * part / so_far[-1]) for part in so_far]
+    return [after - before for before, after in zip([Decimal(0), *sums], sums, strict=False)]
+
+
+def order_lines(shop):
+    """(order id, product id) -> its part of the order: units, amounts, the order"""
+    bought = defaultdict(dict)
+    for row in shop.raw["shop/order_items"]:
+        if row["product_id"]:
+            units, price = int(row["quantity"] or 0), Decimal(row["unit_price"] or 0)
+            line = bought[row["order_id"]].setdefault(row["product_id"], [0, Decimal(0)])
+            line[0] += max(units, 0)
+            line[1] += max(units * price, Decimal(0))
+    lines = {}
+    for order in shop.orders:
+        own = sorted(bought[order["order_id"]].items())
+        # a bill of that is gross, then what was sold, then what was kept: discount and refund lie between them
+        steps = [order["gross_amount"], order["gross_amount"] - order["discount_amount"], order["net_amount"]]
+        parts = [allocated(step, [value for _, (_, value) in own]) for step in steps]
+        for (product, (units, _)), gross, sold, net in zip(own, *parts, strict=True):
+            lines[order["order_id"], product] = {
+                "units": units, "order": order, "gross_amount": gross, "discount_amount": gross - sold,
+                "refunded_amount": sold - net, "net_amount": net,
+            }  # fmt: skip
+    return lines
+
+
+def products(shop, days=90):
+    """product id -> its row of products but for what comes next"""
+    lines, seconds = order_lines(shop), {}
+    for person, basket in shop.baskets.items():
+        seconds[person] = (basket[1]["order_date"] - basket[0]["order_date"]).days if len(basket) > 1 else None
+    rows = {}
+    for product in {row["product_id"] for row in shop.raw["shop/products"]} | {product for _, product in lines}:
+        own = [line for (_, of), line in lines.items() if of == product]
+        buyers = Counter(line["order"]["person_id"] for line in own if line["order"]["person_id"])
+        first = {line["order"]["person_id"] for line in own if line["order"]["order_number"] == 1}
+        waits = [seconds[person] for person in first if seconds[person] is not None]
+        old = [person for person in first if shop.baskets[person][0]["order_date"] + timedelta(days) <= shop.as_of]
+        again = sum(seconds[person] is not None and seconds[person] <= days for person in old)
+        repeat = sum(orders > 1 for orders in buyers.values())
+        rows[product] = (
+            len(buyers), len(own), sum(line["units"] for line in own),
+            *(sum((line[amount] for line in own), Decimal(0)) for amount in ("gross_amount", "net_amount")),
+            len(first), share(len(first), len(buyers)), len(waits), share(len(waits), len(first)),
+            float(median(waits)) if waits else None, len(old), share(again, len(old)), repeat, share(repeat, len(buyers)),
+        )  # fmt: skip
+    return rows
+
+
+def next_products(shop, least, most):
+    """product id -> (product most often in the next order, how often, of how many)"""
+    baskets = defaultdict(set)
+    for order, product in order_lines(shop):
+        baskets[order].add(product)
+    pairs, before, after, steps = Counter(), Counter(), Counter(), 0
+    for basket in shop.baskets.values():
+        for one, other in pairwise(basket):
+            these, those = baskets[one["order_id"]], baskets[other["order_id"]]
+            if these and those and max(len(these), len(those)) <= most:
+                steps += 1
+                before.update(these)
+                after.update(those)
+                pairs.update((product, following) for product in these for following in those if product != following)
+    rows = {}
+    for (product, following), count in sorted(pairs.items(), key=lambda pair: (-pair[1], after[pair[0][1]], pair[0])):
+        if count >= least and Fraction(count, before[product]) > Fraction(after[following], steps):
+            rows.setdefault(product, (following, count, count / before[product]))
+    return rows

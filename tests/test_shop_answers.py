@@ -1,0 +1,87 @@
+"""The marts of products, campaigns, consents and comebacks on the demo, against plain Python from its raw files."""
+
+from datetime import date
+
+import pytest
+
+import shop_answers
+from support import DEMO, PROJECT, Warehouse
+
+AS_OF = date.fromisoformat(DEMO["as_of_date"])
+
+
+@pytest.fixture(scope="module")
+def marts(demo_warehouse):
+    return Warehouse(demo_warehouse)
+
+
+@pytest.fixture(scope="module")
+def shop(demo_raw, marts):
+    at_risk, lapsed = marts.row("select at_risk_after_days, lapsed_after_days from marts.stage_thresholds")
+    return shop_answers.demo_shop(demo_raw, PROJECT, AS_OF, DEMO["business_time_zone"], at_risk=at_risk, lapsed=lapsed)
+
+
+def exact(cell):
+    return pytest.approx(cell, rel=1e-12) if isinstance(cell, float) else cell
+
+
+def compare(rows, expected, keys=1):
+    """Every row by its first columns, every cell; floats to twelve digits."""
+    found = {(row[0] if keys == 1 else row[:keys]): row[keys:] for row in rows}
+    assert len(found) == len(rows), "a key comes twice"
+    assert len(found) > 10, "nothing was compared"
+    expected = {key: tuple(map(exact, row)) for key, row in expected.items()}
+    wrong = {
+        key: (found.get(key), expected.get(key))
+        for key in found.keys() | expected.keys()
+        if found.get(key) != expected.get(key)
+    }
+    assert not wrong, f"{len(wrong)} of {len(found)} rows differ, such as {next(iter(wrong.items()))}"
+
+
+def test_the_raw_files_are_read_as_the_marts_read_them(marts, shop):
+    """What the answers below stand on."""
+    columns = ("person_id", "ordered_at", "order_number", *shop_answers.AMOUNTS)
+    compare(
+        marts.rows(f"select order_id, {', '.join(columns)} from marts.orders"),
+        {order["order_id"]: tuple(order[name] for name in columns) for order in shop.orders},
+    )
+
+
+def test_order_lines(marts, shop):
+    lines = shop_answers.order_lines(shop)
+    compare(
+        marts.rows(
+            "select orders.order_id, products.product_id, quantity, order_lines.gross_amount, order_lines.discount_amount, "
+            "order_lines.refunded_amount, order_lines.net_amount, order_lines.order_number, order_lines.person_id "
+            "from marts.order_lines inner join marts.orders using (order_key) inner join marts.products using (product_key)"
+        ),
+        {
+            key: (
+                line["units"], *(line[amount] for amount in shop_answers.AMOUNTS),
+                line["order"]["order_number"], line["order"]["person_id"],
+            )
+            for key, line in lines.items()
+        },
+        keys=2,
+    )
+    assert all(any(line[amount] for line in lines.values()) for amount in shop_answers.AMOUNTS)
+
+
+def test_products(marts, shop):
+    compare(
+        marts.rows(
+            "select product_id, buyers, orders, units, gross_revenue, net_revenue, first_buyers, first_buyer_share, "
+            "second_order_customers, second_order_rate, median_days_to_second_order, followed_first_buyers, "
+            "second_order_rate_90d, repeat_buyers, repeat_rate "
+            "from marts.products"
+        ),
+        shop_answers.products(shop),
+    )
+    compare(
+        marts.rows(
+            "select products.product_id, others.product_id, products.next_product_orders, products.next_product_share "
+            "from marts.products inner join marts.products as others on products.next_product_key = others.product_key"
+        ),
+        shop_answers.next_products(shop, 5, 100),
+    )
