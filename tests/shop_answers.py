@@ -13,6 +13,7 @@ import shop_oracle
 from oracle import ten_thousandths
 
 AMOUNTS = ("gross_amount", "discount_amount", "refunded_amount", "net_amount")
+OUTCOMES = ("sent", "delivered", "opened", "clicked", "bounced", "unsubscribed", "complained")
 
 
 def share(part, whole):
@@ -137,3 +138,52 @@ def next_products(shop, least, most):
         if count >= least and Fraction(count, before[product]) > Fraction(after[following], steps):
             rows.setdefault(product, (following, count, count / before[product]))
     return rows
+
+
+# --- campaigns -----------------------------------------------------------------------------------------------------
+
+
+def messages(shop):
+    """What was sent by the end of as_of, and what had become of it then."""
+    sent = []
+    for row in shop.raw["esp/messages"]:
+        at = {name: shop.wall(row.get(f"{name}_at")) for name in OUTCOMES}
+        at = {name: moment for name, moment in at.items() if moment and (moment < shop.end or name == "delivered")}
+        if "sent" in at:
+            reacted = at.keys() & {"opened", "clicked", "unsubscribed", "complained"}
+            if "bounced" in at and not reacted:
+                at.pop("delivered", None)
+            else:
+                at.setdefault("delivered", at["sent"])
+            people = shop.owners["email", shop_oracle.email_of(row["email"])]
+            sent.append({"id": row["message_id"], "campaign": row["campaign_id"], "people": people, "at": at})
+    return sent
+
+
+def attributed(shop, touch, days=30):
+    """message id -> the orders within so many days of it whose last such touch it was"""
+    touches, found = defaultdict(list), defaultdict(list)
+    for message in messages(shop):
+        for person in message["people"] if touch in message["at"] else ():
+            touches[person].append((message["at"][touch], f"esp:{message['id']}", message["id"]))
+    for order in shop.orders:
+        before = [one for one in touches[order["person_id"]] if one[0] <= order["ordered_at"]] if order["person_id"] else []
+        if before:
+            at, _, message = max(before)
+            if order["order_date"] <= at.date() + timedelta(days):
+                found[message].append(order)
+    return found
+
+
+def campaign_engagement(shop, period):
+    """(campaign id, period of sending) -> counts, and orders and revenue by the last click and by the last delivery"""
+    cells = defaultdict(lambda: [0] * 7 + [0, Decimal(0)] * 2)
+    by_touch = [attributed(shop, touch) for touch in ("clicked", "delivered")]
+    for message in messages(shop):
+        cell = cells[message["campaign"], period(message["at"]["sent"].date())]
+        for position, name in enumerate(OUTCOMES):
+            cell[position] += name in message["at"]
+        for position, orders in zip((7, 9), by_touch, strict=True):
+            cell[position] += len(orders[message["id"]])
+            cell[position + 1] += sum((order["net_amount"] for order in orders[message["id"]]), Decimal(0))
+    return {key: tuple(cell) for key, cell in cells.items()}

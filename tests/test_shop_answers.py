@@ -1,6 +1,6 @@
 """The marts of products, campaigns, consents and comebacks on the demo, against plain Python from its raw files."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -85,3 +85,31 @@ def test_products(marts, shop):
         ),
         shop_answers.next_products(shop, 5, 100),
     )
+
+
+def test_campaign_engagement(marts, shop):
+    """By month and by day; what is not in the answer has no message."""
+    columns = f"{', '.join(shop_answers.OUTCOMES)}, click_orders, click_revenue, delivery_orders, delivery_revenue"
+    compare(
+        marts.rows(f"select campaign_id, month, {columns} from marts.campaign_engagement where sent > 0"),
+        shop_answers.campaign_engagement(shop, lambda day: day.replace(day=1)),
+        keys=2,
+    )
+    by_day = shop_answers.campaign_engagement(shop, lambda day: day)
+    compare(
+        marts.rows(f"select campaign_id, sent_date, {columns} from marts.campaign_engagement_daily where sent > 0"),
+        {key: row for key, row in by_day.items() if key[1] > AS_OF - timedelta(90)},
+        keys=2,
+    )
+    silent = "count(*), sum(opened + clicked + bounced + click_orders + delivery_orders), max(cost)"
+    assert marts.row(f"select {silent} from marts.campaign_engagement where sent = 0")[1:] == (0, 0)
+    assert marts.row("select count(*), count(distinct campaign_id) * 90 from marts.campaign_engagement_daily") == (450, 450)
+
+
+def test_attributed_orders_are_orders_once(marts, shop):
+    """Nothing is attributed twice: over all campaigns there are no more orders than people placed."""
+    clicked, delivered, revenue = marts.row(
+        "select sum(click_orders), sum(delivery_orders), sum(delivery_revenue) from marts.campaign_engagement"
+    )
+    assert 0 < clicked < delivered < len(shop.sales("net_amount"))
+    assert revenue < sum(amount for *_, amount in shop.sales("net_amount"))
