@@ -9,6 +9,7 @@ from statistics import median
 
 import duckdb
 
+import oracle
 import shop_oracle
 from oracle import ten_thousandths
 
@@ -187,3 +188,69 @@ def campaign_engagement(shop, period):
             cell[position] += len(orders[message["id"]])
             cell[position + 1] += sum((order["net_amount"] for order in orders[message["id"]]), Decimal(0))
     return {key: tuple(cell) for key, cell in cells.items()}
+
+
+# --- list growth ---------------------------------------------------------------------------------------------------
+
+FLOWS = ("opt_ins", "opt_outs", "unsubscribed", "complaints", "hard_bounces", "erased")
+
+
+def consents(shop):
+    """((channel, address), (time in UTC, strength, source, flow, time)) of what people said, up to as_of; a no always"""
+    for row in shop.raw["esp/consents"]:
+        is_yes, at = row["status"].lower() == "opted_in", shop.wall(row["changed_at"])
+        flow, strength = ("opt_ins", 0) if is_yes else ("opt_outs", 9)
+        address = dict(shop.about(row)).get(shop_oracle.CHANNELS[row["channel"]])
+        if address and not (is_yes and at >= shop.end):
+            yield (row["channel"], address), (shop.utc(row["changed_at"]), strength, row["source"] or "", flow, at)
+    for row in shop.raw["esp/messages"]:
+        if row["unsubscribed_at"]:
+            said = shop.utc(row["unsubscribed_at"]), 9, "", "opt_outs", shop.wall(row["unsubscribed_at"])
+            yield ("email", shop_oracle.email_of(row["email"])), said
+
+
+def blocks(shop):
+    """The same of suppressions, the first of each reason, and of every address of who was erased."""
+    reports = defaultdict(list)
+    for (address, channel), found in shop.reports.items():
+        reports[channel, address] += found
+    for person, at in shop.erased.items():
+        for address in shop.addresses[person]:
+            for channel in shop_oracle.CHANNELS:
+                reports[channel, address].append((0, at))
+    for (channel, (kind, address)), found in reports.items():
+        for severity, flow in enumerate(("erased", "complaints", "hard_bounces", "unsubscribed")):
+            times = [at for of, at in found if of == severity]
+            if times and kind == shop_oracle.CHANNELS[channel]:
+                yield (channel, address), (shop.utc(min(times).isoformat()), severity + 1, "", flow, min(times))
+
+
+def list_changes(shop):
+    """(channel, source of the yes, flow, day) of every time that an address came or went"""
+    said = defaultdict(list)
+    for address, one in (*consents(shop), *blocks(shop)):
+        said[address].append(one)
+    for (channel, _), statements in said.items():
+        source, is_over = None, False
+        for _, _, origin, flow, at in sorted(statements):
+            is_over |= flow not in ("opt_ins", "opt_outs")
+            if flow == "opt_ins" and source is None and not is_over:
+                source = origin
+                yield channel, source, flow, min(at.date(), shop.as_of)
+            elif flow != "opt_ins" and source is not None:
+                yield channel, source, flow, min(at.date(), shop.as_of)
+                source = None
+
+
+def consent_changes(shop):
+    """(month, channel, source) -> flows, net growth, and what is contactable at its end, from the source's first month on"""
+    changes = [*list_changes(shop)]
+    rows = {}
+    for channel, source in {change[:2] for change in changes}:
+        own = [(day, flow) for *of, flow, day in changes if of == [channel, source]]
+        for month, end in oracle.month_ends(min(own)[0], shop.as_of).items():
+            counts = Counter(flow for day, flow in own if month <= day <= end)
+            before = Counter(flow for day, flow in own if day <= end)
+            net, stock = (2 * counted["opt_ins"] - counted.total() for counted in (counts, before))
+            rows[month, channel, source] = (*(counts[flow] for flow in FLOWS), net, stock)
+    return rows

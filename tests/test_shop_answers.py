@@ -113,3 +113,16 @@ def test_attributed_orders_are_orders_once(marts, shop):
     )
     assert 0 < clicked < delivered < len(shop.sales("net_amount"))
     assert revenue < sum(amount for *_, amount in shop.sales("net_amount"))
+
+
+def test_consent_changes(marts, shop):
+    compare(
+        marts.rows(
+            f"select month, channel, source, {', '.join(shop_answers.FLOWS)}, net_growth, contactable_addresses "
+            "from marts.consent_changes"
+        ),
+        shop_answers.consent_changes(shop),
+        keys=3,
+    )
+    sums = ", ".join(f"sum({flow})" for flow in shop_answers.FLOWS)
+    assert all(marts.row(f"select {sums} from marts.consent_changes")), "each way in and out is there"

@@ -46,6 +46,7 @@ said as (
         phone_hash,
         channel,
         case when status = 'opted_in' then 'opted_in' else 'opted_out' end as statement,
+        source,
         changed_at as said_at,
         changed_at_utc as said_at_utc
     from consents
@@ -61,6 +62,7 @@ said as (
         suppressions.phone_hash,
         suppressions.channel,
         coalesce(block_reasons.reason, 'unsubscribed') as statement,
+        null as source,
         suppressions.suppressed_at as said_at,
         cast(null as timestamp) as said_at_utc
     from suppressions
@@ -77,6 +79,7 @@ said as (
         null as phone_hash,
         'email' as channel,
         '{{ statement }}' as statement,
+        null as source,
         {{ column }} as said_at,
         {{ wall_clock_to_utc(column) }} as said_at_utc
     from messages
@@ -100,6 +103,7 @@ per_address as (
         case when said.statement = 'opted_in' then phone_keys.phone_e164 else phone_keys.phone_key end as address,
         said.channel,
         said.statement,
+        said.source,
         said.said_at,
         said.said_at_utc
     from said
@@ -112,6 +116,7 @@ per_address as (
         {{ address_type }} as address,
         channel,
         statement,
+        source,
         said_at,
         said_at_utc
     from said
@@ -124,6 +129,7 @@ per_address as (
         hashed_keys.address,
         said.channel,
         said.statement,
+        said.source,
         said.said_at,
         said.said_at_utc
     from said
@@ -137,6 +143,7 @@ per_address as (
         address,
         channel,
         'unsubscribed' as statement,
+        null as source,
         null as said_at,
         null as said_at_utc
     from unreadable_noes
@@ -149,6 +156,7 @@ per_channel as (
         per_address.address,
         channels.channel,
         per_address.statement,
+        per_address.source,
         per_address.said_at,
         per_address.said_at_utc
     from per_address
