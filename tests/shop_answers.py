@@ -1,7 +1,7 @@
 """What people ask of a shop, answered in plain Python from its raw files (shop_oracle.Shop)."""
 
 from collections import Counter, defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from itertools import pairwise
@@ -253,4 +253,30 @@ def consent_changes(shop):
             before = Counter(flow for day, flow in own if day <= end)
             net, stock = (2 * counted["opt_ins"] - counted.total() for counted in (counts, before))
             rows[month, channel, source] = (*(counts[flow] for flow in FLOWS), net, stock)
+    return rows
+
+
+# --- comebacks -----------------------------------------------------------------------------------------------------
+
+
+def comebacks(shop, days=14):
+    """order id -> who came back with it, from which stage, after how many days, and the last message before it"""
+    got = defaultdict(list)
+    for message in messages(shop):
+        for person in message["people"] if "delivered" in message["at"] else ():
+            got[person].append((message["at"]["delivered"], f"esp:{message['id']}", message))
+    rows = {}
+    for person, basket in shop.baskets.items():
+        for before, order in pairwise(basket):
+            since, at = before["order_date"], order["ordered_at"]
+            begins = {"at_risk": since + timedelta(shop.at_risk + 1), "lapsed": since + timedelta(shop.lapsed + 1)}
+            left = [stage for stage, day in begins.items() if datetime.combine(day, time()) < at]
+            if not left or shop.erased.get(person, shop_oracle.NEVER_ENDS) <= at:
+                continue
+            last = max((one for one in got[person] if one[0] <= at), default=None)
+            told = (None, None, False)
+            if last and (order["order_date"] - last[0].date()).days <= days:
+                clicked = last[2]["at"].get("clicked", shop_oracle.NEVER_ENDS)
+                told = last[2]["campaign"], (order["order_date"] - last[0].date()).days, clicked <= at
+            rows[order["order_id"]] = (person, left[-1], (order["order_date"] - since).days, order["net_amount"], *told)
     return rows

@@ -126,3 +126,24 @@ def test_consent_changes(marts, shop):
     )
     sums = ", ".join(f"sum({flow})" for flow in shop_answers.FLOWS)
     assert all(marts.row(f"select {sums} from marts.consent_changes")), "each way in and out is there"
+
+
+def test_comebacks(marts, shop):
+    expected = shop_answers.comebacks(shop)
+    compare(
+        marts.rows(
+            "select orders.order_id, comebacks.person_id, from_stage, days_away, comebacks.net_amount, campaign_id, "
+            "days_since_message, is_clicked from marts.comebacks inner join marts.orders using (order_key) "
+            "left join intermediate.int_campaigns using (campaign_key)"
+        ),
+        expected,
+    )
+    assert {row[1] for row in expected.values()} == {"at_risk", "lapsed"}
+    assert {row[4] is None for row in expected.values()} == {True, False}
+    # every spell that ends with an order
+    left = marts.row(
+        "select count(*) from marts.customer_stage_history as one inner join marts.customer_stage_history as other "
+        "on one.person_id = other.person_id and one.exited_at = other.entered_at "
+        "where one.stage in ('at_risk', 'lapsed') and other.stage not in ('at_risk', 'lapsed', 'erased')"
+    )
+    assert left == (len(expected),)

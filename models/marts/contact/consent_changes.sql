@@ -1,5 +1,6 @@
 {%- set reasons = {
-    'opted_out': 'opt_outs', 'unsubscribed': 'unsubscribed', 'complaint': 'complaints', 'hard_bounce': 'hard_bounces', 'erased': 'erased'
+    'opted_out': 'opt_outs', 'unsubscribed': 'unsubscribed', 'complaint': 'complaints', 'hard_bounce': 'hard_bounces',
+    'erased': 'erased'
 } -%}
 with list_changes as (
     select * from {{ ref('int_list_changes') }}
