@@ -215,7 +215,7 @@ def test_first_categories(built):
     built.compare("select person_id, category from intermediate.int_first_categories", rows)
 
 
-@pytest.mark.parametrize("kind", ["month", "first_category"])
+@pytest.mark.parametrize("kind", ["month", "first_category", "month and first_category"])
 def test_cohort_values(built, kind):
     built.compare(
         "select cohort, age_days, customers, eligible_customers, gross_revenue, net_revenue, gross_revenue_per_customer, "

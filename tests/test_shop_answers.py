@@ -147,3 +147,16 @@ def test_comebacks(marts, shop):
         "where one.stage in ('at_risk', 'lapsed') and other.stage not in ('at_risk', 'lapsed', 'erased')"
     )
     assert left == (len(expected),)
+
+
+def test_cohort_values_by_month_and_channel(marts, shop):
+    compare(
+        marts.rows(
+            "select cohort, age_days, customers, eligible_customers, gross_revenue, net_revenue, gross_revenue_per_customer, "
+            "net_revenue_per_customer from marts.cohort_value where cohort_type = 'month and acquisition_channel'"
+        ),
+        shop.cohort_values("month and acquisition_channel"),
+        keys=2,
+    )
+    parts = marts.rows("select distinct cohort = concat_ws(' / ', cohort_month, dimension_value) from marts.cohort_value")
+    assert parts == [(True,)]
