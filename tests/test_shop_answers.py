@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 import shop_answers
-from support import DEMO, PROJECT, Warehouse
+from support import DEMO, Warehouse
 
 AS_OF = date.fromisoformat(DEMO["as_of_date"])
 
@@ -16,9 +16,8 @@ def marts(demo_warehouse):
 
 
 @pytest.fixture(scope="module")
-def shop(demo_raw, marts):
-    at_risk, lapsed = marts.row("select at_risk_after_days, lapsed_after_days from marts.stage_thresholds")
-    return shop_answers.demo_shop(demo_raw, PROJECT, AS_OF, DEMO["business_time_zone"], at_risk=at_risk, lapsed=lapsed)
+def shop(demo_shop):
+    return demo_shop
 
 
 def exact(cell):
