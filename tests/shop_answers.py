@@ -198,11 +198,16 @@ FLOWS = ("opt_ins", "opt_outs", "unsubscribed", "complaints", "hard_bounces", "e
 def consents(shop):
     """((channel, address), (time in UTC, strength, source, flow, time)) of what people said, up to as_of; a no always"""
     for row in shop.raw["esp/consents"]:
-        is_yes, at = row["status"].lower() == "opted_in", shop.wall(row["changed_at"])
+        is_yes, at = (row["status"] or "").lower() == "opted_in", shop.wall(row["changed_at"])
+        channel, about = (row["channel"] or "").lower(), dict(shop.about(row))
         flow, strength = ("opt_ins", 0) if is_yes else ("opt_outs", 9)
-        address = dict(shop.about(row)).get(shop_oracle.CHANNELS[row["channel"]])
-        if address and not (is_yes and at >= shop.end):
-            yield (row["channel"], address), (shop.utc(row["changed_at"]), strength, row["source"] or "", flow, at)
+        if is_yes and (channel not in shop_oracle.CHANNELS or (at and at >= shop.end)):
+            continue
+        for meant in [channel] if channel in shop_oracle.CHANNELS else shop_oracle.CHANNELS:
+            address = about.get(shop_oracle.CHANNELS[meant])
+            if address:
+                said = shop.utc(row["changed_at"]) or datetime.min, strength, row.get("source") or "", flow, at
+                yield (meant, address), said
     for row in shop.raw["esp/messages"]:
         if row["unsubscribed_at"]:
             said = shop.utc(row["unsubscribed_at"]), 9, "", "opt_outs", shop.wall(row["unsubscribed_at"])
@@ -222,29 +227,36 @@ def blocks(shop):
         for severity, flow in enumerate(("erased", "complaints", "hard_bounces", "unsubscribed")):
             times = [at for of, at in found if of == severity]
             if times and kind == shop_oracle.CHANNELS[channel]:
-                yield (channel, address), (shop.utc(min(times).isoformat()), severity + 1, "", flow, min(times))
+                at = None if min(times) == shop_oracle.ALWAYS else min(times)
+                in_utc = shop.utc(at.isoformat()) if at else datetime.min
+                yield (channel, address), (in_utc, severity + 1, "", flow, at)
 
 
 def list_changes(shop):
-    """(channel, source of the yes, flow, day) of every time that an address came or went"""
+    """(channel, source of the yes, flow, day or None) of every time that an address came or went"""
     said = defaultdict(list)
     for address, one in (*consents(shop), *blocks(shop)):
         said[address].append(one)
     for (channel, _), statements in said.items():
+        if any(flow != "opt_ins" and at is None for *_, flow, at in statements):
+            continue  # a no without a time was always
         source, is_over = None, False
         for _, _, origin, flow, at in sorted(statements):
+            day = at and min(at.date(), shop.as_of)
             is_over |= flow not in ("opt_ins", "opt_outs")
             if flow == "opt_ins" and source is None and not is_over:
-                source = origin
-                yield channel, source, flow, min(at.date(), shop.as_of)
+                source = origin or "unknown"
+                yield channel, source, flow, day
             elif flow != "opt_ins" and source is not None:
-                yield channel, source, flow, min(at.date(), shop.as_of)
+                yield channel, source, flow, day
                 source = None
 
 
 def consent_changes(shop):
     """(month, channel, source) -> flows, net growth, and what is contactable at its end, from the source's first month on"""
     changes = [*list_changes(shop)]
+    begin = min(day for *_, day in changes if day)
+    changes = [(*of, day or begin) for *of, day in changes]
     rows = {}
     for channel, source in {change[:2] for change in changes}:
         own = [(day, flow) for *of, flow, day in changes if of == [channel, source]]
