@@ -11,10 +11,12 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
+import shop_answers
 from compiled_texts import compile_project
-from support import DEMO, PARSED, Warehouse, dbt, script, shared_data
+from support import DEMO, PARSED, PROJECT, Warehouse, dbt, script, shared_data
 
 
 def pytest_sessionfinish(session):
@@ -68,6 +70,16 @@ def published_demo(demo_warehouse, tmp_path_factory):
     done = script("publish.py", "--warehouse", demo_warehouse, "--published", path)
     assert done.returncode == 0, done.stderr
     return path
+
+
+@pytest.fixture(scope="session")
+def demo_shop(demo_raw, demo_warehouse):
+    """What plain Python reads from the demo's raw files; the thresholds are those of the store's own gaps."""
+    with duckdb.connect(str(demo_warehouse), read_only=True) as connection:
+        query = "select at_risk_after_days, lapsed_after_days from marts.stage_thresholds"
+        ((at_risk, lapsed),) = connection.execute(query).fetchall()
+    as_of = date.fromisoformat(DEMO["as_of_date"])
+    return shop_answers.demo_shop(demo_raw, PROJECT, as_of, DEMO["business_time_zone"], at_risk=at_risk, lapsed=lapsed)
 
 
 @pytest.fixture(scope="session")

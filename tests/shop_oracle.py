@@ -508,7 +508,13 @@ class Shop:
         """(cohort, age) -> (customers, eligible, gross, net, gross each, net each)"""
 
         def cohort_of(person, first):
-            return first.strftime("%Y-%m") if kind == "month" else self.first_category(person) or "unknown"
+            parts = {"month": first.strftime("%Y-%m")}
+            if "first_category" in kind:
+                parts["first_category"] = self.first_category(person) or "unknown"
+            if "acquisition_channel" in kind:
+                channel = None if person in self.erased else self.profiles[person]["acquisition_channel"]
+                parts["acquisition_channel"] = channel or "unknown"
+            return " / ".join(parts[part] for part in kind.split(" and "))
 
         people = [person for person in self.first_seen if self.baskets[person]]
         cells = {}

@@ -97,6 +97,10 @@ def answers(built, marts, metrics):
         "stage": (people, ["person__stage"]),
         "country": (people, ["person__country"]),
         "channel": (people, ["person__acquisition_channel"]),
+        "category": (["units_sold", "product_net_revenue"], ["order_line__category"]),
+        "campaign": (["messages_sent", "open_rate", "revenue_per_recipient"], ["campaign_month__campaign_type"]),
+        "list": (["opt_ins", "contactable_addresses"], ["list_month__channel"]),
+        "returns": (["comebacks"], ["comeback__from_stage"]),
         "first order": (people, ["person__first_order_date__month"]),
     }
     arguments = []
@@ -247,13 +251,66 @@ def expected_windows(rows):
     return {"mature_members": mature, "active_mature_members": active, "cohort_retention_30d": ratio(active, mature)}
 
 
+def expected_lines(rows):
+    """Of rows of order_lines."""
+    if not rows:
+        return {}
+    margins = [row["margin_amount"] for row in rows if row["margin_amount"] is not None]
+    return {
+        "units_sold": sum(row["quantity"] for row in rows),
+        "product_net_revenue": sum(row["net_amount"] for row in rows),
+        "product_margin": sum(margins) if margins else None,
+    }
+
+
+def expected_campaigns(rows):
+    """Of rows of campaign_engagement."""
+    if not rows:
+        return {}
+    names = ("sent", "delivered", "opened", "clicked", "unsubscribed", "click_orders", "click_revenue")
+    sent, delivered, opened, clicked, unsubscribed, orders, revenue = (sum(row[name] for row in rows) for name in names)
+    return {
+        "messages_sent": sent,
+        "messages_delivered": delivered,
+        "messages_opened": opened,
+        "messages_clicked": clicked,
+        "unsubscriptions": unsubscribed,
+        "click_orders": orders,
+        "click_revenue": revenue,
+        "open_rate": ratio(opened, delivered),
+        "click_rate": ratio(clicked, delivered),
+        "unsubscribe_rate": ratio(unsubscribed, delivered),
+        "revenue_per_recipient": ratio(revenue, delivered),
+    }
+
+
+def expected_lists(rows):
+    """Of rows of consent_changes; the stock is that of the last month."""
+    if not rows:
+        return {}
+    last_month = max(row["month"] for row in rows)
+    return {
+        "opt_ins": sum(row["opt_ins"] for row in rows),
+        "list_growth": sum(row["net_growth"] for row in rows),
+        "contactable_addresses": sum(row["contactable_addresses"] for row in rows if row["month"] == last_month),
+    }
+
+
+def expected_comebacks(rows):
+    """Of rows of comebacks."""
+    return {"comebacks": len(rows)} if rows else {}
+
+
 @pytest.fixture(scope="module")
 def rows(marts):
     """The rows of the marts that metrics are taken from."""
     read = {
         mart: marts.dicts(f"select * from marts.{mart}")
-        for mart in ("growth_accounting", "orders", "cohort_retention", "cohort_retention_30d", "stage_transitions")
-    }
+        for mart in (
+            "growth_accounting", "orders", "cohort_retention", "cohort_retention_30d", "stage_transitions",
+            "order_lines", "campaign_engagement", "consent_changes", "comebacks",
+        )
+    }  # fmt: skip
     read["days"] = marts.dicts("select * from marts.lifecycle_metrics order by metric_date")
     read["people"] = marts.dicts(
         "select customers.*, simple_clv from marts.customers join marts.customer_campaign_facts using (person_id)"
@@ -272,6 +329,10 @@ def test_every_metric_in_total(answers, rows, marts, metrics):
         | expected_people(rows["people"])
         | expected_cohorts(rows["cohort_retention"])
         | expected_windows(rows["cohort_retention_30d"])
+        | expected_lines(rows["order_lines"])
+        | expected_campaigns(rows["campaign_engagement"])
+        | expected_lists(rows["consent_changes"])
+        | expected_comebacks(rows["comebacks"])
         | {"stage_people": sum(row["people"] for row in rows["stage_transitions"] if row["month"] == last_month)}
     )
     assert set(expected) == metrics, "every metric is checked"
@@ -294,6 +355,10 @@ def test_every_metric_by_month(answers, rows):
         (expected_people, grouped(rows["people"], lambda row: month_of(row["first_seen_at"]))),
         (expected_cohorts, grouped(rows["cohort_retention"], lambda row: month_of(row["activity_month"]))),
         (expected_windows, grouped(rows["cohort_retention_30d"], lambda row: month_of(row["cohort_month"]))),
+        (expected_lines, grouped(rows["order_lines"], lambda row: month_of(row["order_date"]))),
+        (expected_campaigns, grouped(rows["campaign_engagement"], lambda row: month_of(row["month"]))),
+        (expected_lists, grouped(rows["consent_changes"], lambda row: month_of(row["month"]))),
+        (expected_comebacks, grouped(rows["comebacks"], lambda row: month_of(row["return_date"]))),
     ]
     expected = {
         (month,): expected_stocks(row) | {k: v for of, groups in parts for k, v in of(groups[month]).items()}
@@ -377,6 +442,19 @@ def test_cohorts_cell_by_cell(answers, rows):
     }
     assert any(row["cohort_retention_30d"] is None for row in windows.values()), "a window that is over for nobody"
     check(answers["window"], windows)
+
+
+def test_by_a_dimension_of_their_own(answers, rows):
+    for name, mart, column, of in (
+        ("category", "order_lines", "category", expected_lines),
+        ("campaign", "campaign_engagement", "campaign_type", expected_campaigns),
+        ("list", "consent_changes", "channel", expected_lists),
+        ("returns", "comebacks", "from_stage", expected_comebacks),
+    ):
+        groups = grouped(rows[mart], lambda row, column=column: row[column])
+        asked = next(iter(answers[name].values())).keys()
+        assert len(groups) > 1
+        check(answers[name], {(group,): {metric: of(own)[metric] for metric in asked} for group, own in groups.items()})
 
 
 def test_the_command_says_what_is_missing(tmp_path):

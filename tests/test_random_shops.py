@@ -10,6 +10,7 @@ import pytest
 
 import oracle
 import random_shop
+import shop_answers
 import shop_oracle
 from keyed_hash import read_key
 from support import NO_UNIT_TESTS, PROJECT, Warehouse, checksums, dbt
@@ -20,7 +21,8 @@ SEEDS = range(1, 21 if LONG else 4)
 PART = (
     "--indirect-selection", "empty", "--select", "nobody_who_said_no_can_be_contacted", "+customer_campaign_facts", "+cohort_value",
     "+rfm_history", "+stage_transitions", "+lifecycle_metrics", "+cohort_retention", "+cohort_retention_30d", "+growth_accounting",
-    "+campaign_results", "+customer_locations", "+touchpoint_gaps", "+suppression_list",
+    "+campaign_results", "+customer_locations", "+touchpoint_gaps", "+suppression_list", "+order_lines", "+campaign_engagement",
+    "+consent_changes", "+comebacks",
 )  # fmt: skip
 # in the long run everything, with all data tests
 MODELS = () if LONG else PART
@@ -215,7 +217,7 @@ def test_first_categories(built):
     built.compare("select person_id, category from intermediate.int_first_categories", rows)
 
 
-@pytest.mark.parametrize("kind", ["month", "first_category"])
+@pytest.mark.parametrize("kind", ["month", "first_category", "month and first_category"])
 def test_cohort_values(built, kind):
     built.compare(
         "select cohort, age_days, customers, eligible_customers, gross_revenue, net_revenue, gross_revenue_per_customer, "
@@ -258,6 +260,38 @@ def test_touchpoints(built):
     for channel, activity, *cells in listed:
         assert tuple(cells) == sent.get((channel, activity), (False, None, 0)), (channel, activity)
     assert {key for key, (is_live, *_) in sent.items() if is_live} >= {row[:2] for row in listed if row[2]}
+
+
+def test_order_lines(built):
+    lines = shop_answers.order_lines(built.oracle)
+    amounts = ", ".join(f"lines.{name}" for name in shop_answers.AMOUNTS)
+    built.compare(
+        f"select orders.order_id, replace(product_key, 'shop:', ''), quantity, {amounts} "
+        "from marts.order_lines as lines inner join marts.orders using (order_key)",
+        {key: [line["units"], *(line[name] for name in shop_answers.AMOUNTS)] for key, line in lines.items()}, keys=2,
+    )  # fmt: skip
+
+
+def test_campaign_engagement(built):
+    columns = f"{', '.join(shop_answers.OUTCOMES)}, click_orders, click_revenue, delivery_orders, delivery_revenue"
+    expected = shop_answers.campaign_engagement(built.oracle, lambda day: day.replace(day=1))
+    built.compare(f"select campaign_id, month, {columns} from marts.campaign_engagement where sent > 0", expected, keys=2)
+    assert any(row[9] for row in expected.values())
+
+
+def test_consent_changes(built):
+    built.compare(
+        f"select month, channel, source, {', '.join(shop_answers.FLOWS)}, net_growth, contactable_addresses from marts.consent_changes",
+        shop_answers.consent_changes(built.oracle), keys=3,
+    )  # fmt: skip
+
+
+def test_comebacks(built):
+    built.compare(
+        "select orders.order_id, comebacks.person_id, from_stage, days_away, comebacks.net_amount, "
+        "replace(campaign_key, 'esp:', ''), days_since_message, is_clicked "
+        "from marts.comebacks inner join marts.orders using (order_key)", shop_answers.comebacks(built.oracle),
+    )  # fmt: skip
 
 
 def test_shuffled_doubled_and_split_rows_give_the_same_marts_to_the_last_digit(built):

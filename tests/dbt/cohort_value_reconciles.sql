@@ -1,4 +1,4 @@
--- recomputed per age without cohorts: members, the eligible and their revenue; and both kinds of cohort have them all
+-- recomputed per age without cohorts: members, the eligible and their revenue; and all kinds of cohort have them all
 with firsts as (
     select
         person_id,

@@ -1,4 +1,4 @@
--- counted order × product, with the product's share of the order's net amount
+-- counted order × product, with the product's share of the order's amounts
 with orders as (
     select * from {{ ref('int_orders') }}
 ),
@@ -25,6 +25,8 @@ shares as (
         orders.order_key,
         orders.person_id,
         orders.order_date,
+        orders.gross_amount,
+        orders.gross_amount - orders.discount_amount as sold_amount,
         orders.net_amount,
         orders.refunded_amount > 0 and orders.net_amount <= 0 as is_returned,
         product_lines.source || ':' || product_lines.product_id as product_key,
@@ -41,16 +43,40 @@ shares as (
 ),
 
 -- differences of rounded running sums, so that the lines of an order add up to it
-revenue as (
+running as (
     select
-        *,
+        order_key,
+        product_key,
+        {%- for amount in ['gross', 'sold', 'net'] %}
         coalesce(
-            {{ money_share('net_amount', 'value_so_far', 'order_value') }},
-            {{ money_share('net_amount', 'lines_so_far', 'order_lines') }}
-        ) as revenue_so_far
+            {{ money_share(amount ~ '_amount', 'value_so_far', 'order_value') }},
+            {{ money_share(amount ~ '_amount', 'lines_so_far', 'order_lines') }}
+        ) as {{ amount }}_so_far,
+        {%- endfor %}
+        person_id,
+        order_date,
+        quantity,
+        is_returned
     from shares
 ),
 
+lines as (
+    select
+        order_key,
+        product_key,
+        person_id,
+        order_date,
+        quantity,
+        {%- for amount in ['gross', 'sold', 'net'] %}
+        {{ money(
+            amount ~ '_so_far - coalesce(lag(' ~ amount ~ '_so_far) over (partition by order_key order by product_key), 0)'
+        ) }} as {{ amount }}_amount,
+        {%- endfor %}
+        is_returned
+    from running
+),
+
+-- as of an order: an order without discount or refund has none on any line, and one that went back leaves exactly 0 on each
 final as (
     select
         order_key,
@@ -58,11 +84,12 @@ final as (
         person_id,
         order_date,
         quantity,
-        {{ money(
-            'revenue_so_far - coalesce(lag(revenue_so_far) over (partition by order_key order by product_key), 0)'
-        ) }} as net_revenue,
+        gross_amount,
+        {{ money('gross_amount - sold_amount') }} as discount_amount,
+        {{ money('sold_amount - net_amount') }} as refunded_amount,
+        net_amount,
         is_returned
-    from revenue
+    from lines
 )
 
 select * from final

@@ -21,6 +21,8 @@ listed_or_sold as (
         coalesce(products.product_id, sold.product_id) as product_id,
         products.product_name,
         products.category,
+        products.brand,
+        products.unit_cost,
         products.replacement_cycle_days
     from products
     full join sold on products.source_system = sold.source_system and products.product_id = sold.product_id
@@ -33,6 +35,8 @@ keyed as (
         product_id,
         coalesce(product_name, product_id) as product_name,
         category,
+        brand,
+        unit_cost,
         -- a cycle of no days would always be due
         case when replacement_cycle_days > 0 then replacement_cycle_days end as replacement_cycle_days
     from listed_or_sold

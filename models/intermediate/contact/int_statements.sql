@@ -51,6 +51,7 @@ said as (
         phone_hash,
         channel,
         case when status = 'opted_in' then 'opted_in' else 'opted_out' end as statement,
+        source,
         changed_at as said_at,
         changed_at_utc as said_at_utc
     from consents
@@ -66,6 +67,7 @@ said as (
         suppressions.phone_hash,
         suppressions.channel,
         coalesce(block_reasons.reason, 'unsubscribed') as statement,
+        null as source,
         suppressions.suppressed_at as said_at,
         cast(null as timestamp) as said_at_utc
     from suppressions
@@ -82,6 +84,7 @@ said as (
         null as phone_hash,
         'email' as channel,
         '{{ statement }}' as statement,
+        null as source,
         {{ column }} as said_at,
         {{ wall_clock_to_utc(column) }} as said_at_utc
     from messages
@@ -105,6 +108,7 @@ per_address as (
         case when said.statement = 'opted_in' then phone_keys.phone_e164 else phone_keys.phone_key end as address,
         said.channel,
         said.statement,
+        said.source,
         said.said_at,
         said.said_at_utc
     from said
@@ -117,6 +121,7 @@ per_address as (
         {{ address_type }} as address,
         channel,
         statement,
+        source,
         said_at,
         said_at_utc
     from said
@@ -129,6 +134,7 @@ per_address as (
         hashed_keys.address,
         said.channel,
         said.statement,
+        said.source,
         said.said_at,
         said.said_at_utc
     from said
@@ -142,6 +148,7 @@ per_address as (
         address,
         channel,
         'unsubscribed' as statement,
+        null as source,
         null as said_at,
         null as said_at_utc
     from unreadable_noes
@@ -166,6 +173,7 @@ per_channel as (
         per_address.address,
         channels.channel,
         per_address.statement,
+        per_address.source,
         per_address.said_at,
         per_address.said_at_utc
     from per_address

@@ -13,11 +13,7 @@ orders as (
 ),
 
 campaigns as (
-    select * from {{ ref('stg_esp__campaigns') }}
-),
-
-exchange_rates as (
-    select * from {{ ref('int_exchange_rates') }}
+    select * from {{ ref('int_campaigns') }}
 ),
 
 as_of as (
@@ -124,31 +120,17 @@ assigned as (
     group by coalesce(audiences.audience, windows.audience)
 ),
 
-costs as (
-    select
-        campaigns.campaign_id,
-        campaigns.campaign_name,
-        {{ money_times('campaigns.cost', 'exchange_rates.rate') }} as cost
-    from campaigns
-    cross join as_of
-    left join exchange_rates
-        on
-            coalesce(campaigns.currency, '{{ reporting_currency() }}') = exchange_rates.currency
-            and coalesce(cast(campaigns.started_at as date), as_of.as_of_date) >= exchange_rates.valid_from
-            and coalesce(cast(campaigns.started_at as date), as_of.as_of_date) < exchange_rates.valid_until
-),
-
 counted as (
     select
         assigned.audience,
         assigned.campaign_id,
-        costs.campaign_name,
+        campaigns.campaign_name,
         assigned.assigned_people,
         assigned.waiting_people,
         compared_shares.holdout_share,
         arms.first_assigned_on,
         arms.last_assigned_on,
-        costs.cost,
+        campaigns.cost,
         {%- for arm in ['treated', 'control'] %}
         coalesce(arms.{{ arm }}_people, 0) as {{ arm }}_people,
         coalesce(arms.{{ arm }}_conversions, 0) as {{ arm }}_conversions,
@@ -165,7 +147,7 @@ counted as (
     from assigned
     left join compared_shares on assigned.audience = compared_shares.audience
     left join arms on assigned.audience = arms.audience
-    left join costs on assigned.campaign_id = costs.campaign_id
+    left join campaigns on assigned.campaign_id = campaigns.campaign_id
 ),
 
 bounded as (

@@ -1,5 +1,12 @@
 {%- set ages = [0, 30, 60, 90, 180, 360, 720] -%}
 {%- set dimension = var('cohort_dimension') -%}
+{%- set month = month_label('first_order_date') -%}
+{#- type of cohort: its label, its month, its value of the dimension -#}
+{%- set types = {
+    'month': (month, month, 'null'),
+    dimension: ('dimension_value', 'null', 'dimension_value'),
+    'month and ' ~ dimension: (month ~ " || ' / ' || dimension_value", month, 'dimension_value'),
+} -%}
 with customers as (
     select * from {{ ref('customers') }}
     where is_customer
@@ -85,11 +92,13 @@ revenue as (
     group by first_order_date, dimension_value, from_age
 ),
 
-both_types as (
-    {%- for type, cohort in {'month': month_label('first_order_date'), dimension: 'dimension_value'}.items() %}
+all_types as (
+    {%- for type, (cohort, cohort_month, dimension_value) in types.items() %}
     select
         '{{ type }}' as cohort_type,
         {{ cohort }} as cohort,
+        cast({{ cohort_month }} as string) as cohort_month,
+        cast({{ dimension_value }} as string) as dimension_value,
         first_order_date,
         0 as from_age,
         customers,
@@ -102,6 +111,8 @@ both_types as (
     select
         '{{ type }}' as cohort_type,
         {{ cohort }} as cohort,
+        cast({{ cohort_month }} as string) as cohort_month,
+        cast({{ dimension_value }} as string) as dimension_value,
         first_order_date,
         from_age,
         0 as customers,
@@ -114,15 +125,17 @@ both_types as (
 
 counted as (
     select
-        both_types.cohort_type,
-        both_types.cohort,
+        all_types.cohort_type,
+        all_types.cohort,
+        all_types.cohort_month,
+        all_types.dimension_value,
         ages.age_days,
-        as_of.as_of_date >= {{ add_days('both_types.first_order_date', 'ages.age_days') }} as is_eligible,
-        both_types.from_age <= ages.age_days as is_reached,
-        both_types.customers,
-        both_types.gross_revenue,
-        both_types.net_revenue
-    from both_types
+        as_of.as_of_date >= {{ add_days('all_types.first_order_date', 'ages.age_days') }} as is_eligible,
+        all_types.from_age <= ages.age_days as is_reached,
+        all_types.customers,
+        all_types.gross_revenue,
+        all_types.net_revenue
+    from all_types
     cross join ages
     cross join as_of
 ),
@@ -131,22 +144,27 @@ cells as (
     select
         cohort_type,
         cohort,
+        cohort_month,
+        dimension_value,
         cast(age_days as integer) as age_days,
         cast(sum(customers) as bigint) as customers,
         cast(sum(case when is_eligible then customers else 0 end) as bigint) as eligible_customers,
         {{ money('sum(case when is_eligible and is_reached then gross_revenue else 0 end)') }} as gross_revenue,
         {{ money('sum(case when is_eligible and is_reached then net_revenue else 0 end)') }} as net_revenue
     from counted
-    group by cohort_type, cohort, age_days
+    group by cohort_type, cohort, cohort_month, dimension_value, age_days
 ),
 
 final as (
     select
         cohort_type,
         cohort,
+        cohort_month,
+        dimension_value,
         age_days,
         customers,
         eligible_customers,
+        {{ ratio('eligible_customers', 'customers') }} as eligible_share,
         gross_revenue,
         net_revenue,
         {{ money_per('gross_revenue', 'eligible_customers') }} as gross_revenue_per_customer,
