@@ -56,7 +56,7 @@ class Raw:
         self.kinds = {name: kind for name, kind, *_ in query(f"describe {table.relation}")}
         self.instance = "r.instance" if "instance" in self.kinds else "null::varchar"
         columns = [column for column in table.columns if column.name in self.kinds]
-        self.ids = [column for column in columns if column.person in ("customer", "user", "contact")]
+        self.ids = [column for column in columns if column.person and not column.address]
         self.addresses = [column for column in columns if column.address]
         self.emptied = [column for column in columns if column.pii in ("direct", "sensitive") and column not in [*self.ids, *self.addresses]]
 
@@ -114,7 +114,7 @@ class Raw:
             return [("user_id", hashed("id"))]
         own = "coalesce(instance || ':', '')"
         if column.id_of is None:
-            return [("record", hashed(f"{literal(self.table.source)} || ':{column.person}:' || {own} || id"))]
+            return [("record", hashed(f"{literal(self.table.source)} || ':{person}:' || {own} || id")) for person in column.person]
         found = []
         for instance, linked in self.links.items():
             shop, _, of_shop = (linked or "").partition(":")

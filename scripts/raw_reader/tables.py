@@ -34,7 +34,7 @@ class Column:
     paths: list[list[str]]  # where it may lie in a nested column: customer.id
     outer: str | None  # of a table that is nested in rows of another: the column of that row that it is
     is_position: bool  # or the place in the list
-    person: str | None  # whose id it is: a customer's, user's or contact's; or an e-mail address in place of one
+    person: list[str]  # whose id it is: a customer's, user's or contact's; or an e-mail address in place of one
     of_another: bool  # who is not the one whom the row is about
     id_of: str | None  # the role whose ids they are, if not the table's own system
     address: str | None  # email or phone
@@ -45,10 +45,10 @@ class Column:
         own = meta(declared)
         paths = [path.split(".") for path in as_list(own.get("path"))]
         spellings = [declared["name"], *own.get("aliases", [])]
-        id_of = None if own.get("id") is True else own.get("id")
+        id_of, person = None if own.get("id") is True else own.get("id"), as_list(own.get("person"))
         return cls(
             declared["name"], declared["data_type"], bool(own.get("required")), spellings, paths, own.get("outer"), bool(own.get("position")),
-            own.get("person"), bool(own.get("of_another")), id_of, own.get("address") or ("email" if own.get("person") == "email" else None), own.get("pii"),
+            person, bool(own.get("of_another")), id_of, own.get("address") or ("email" if "email" in person else None), own.get("pii"),
         )  # fmt: skip
 
 
