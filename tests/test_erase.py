@@ -522,6 +522,7 @@ def test_it_waits_for_nobody_and_writes_nothing_while_another_is_at_work(deliver
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
+import erase
 moment, count = int(sys.argv[2]), 0
 def killing(work):
     def call(*arguments, **named):
