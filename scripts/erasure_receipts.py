@@ -46,6 +46,10 @@ class Receipts:
         self.folder.mkdir(exist_ok=True)
         for left in self.folder.glob(".*.partial"):
             left.unlink()
+        # of an address that was blocked first and erased with a person later, both requests are told
+        self.con.execute(
+            "create or replace view asked as from known semi join in_force using (kind, key_hash) where event = 'erased'"
+        )
         self.requests = {request: facts for request, *facts in self.con.execute("""
             select request, min(received_at), min(erased_at), max(old_person_id_hash), max(person_id),
                 count(*) filter (where kind = 'record'), count(*) filter (where kind = 'email'),
@@ -114,7 +118,7 @@ class Receipts:
         """{request: {store: cells that hold one of its ids or addresses; None of a warehouse that is not there}}."""
         self.con.execute(
             "create or replace temp table marks as "
-            "select distinct request, unnest([key_hash, old_person_id_hash]) as mark from in_force "
+            "select distinct request, unnest([key_hash, old_person_id_hash]) as mark from asked "
             "where list_contains(?, request)",
             [requests],
         )
@@ -257,7 +261,7 @@ class Receipts:
         """
         found = {request: {} for request in requests}
         self.con.execute(
-            "create or replace temp table names as select distinct request, pseudonym from in_force "
+            "create or replace temp table names as select distinct request, pseudonym from asked "
             "where pseudonym is not null and list_contains(?, request)",
             [requests],
         )
@@ -333,7 +337,7 @@ class Receipts:
         before: {delivery: the line of the receipt until now}: once the ledger has forgotten an address, that says the run.
         """
         con, ledger, lines = self.con, self.ledger, []
-        con.execute("create or replace temp table own as select unhex(key_hash) as k from in_force where request = ?", [request])
+        con.execute("create or replace temp table own as select unhex(key_hash) as k from asked where request = ?", [request])
         con.execute("create or replace temp table no_keys (k blob, rank utinyint)")  # for Ledger.held
         con.execute("create or replace temp table no_people (person_id varchar, rank utinyint)")
         for name in sorted({entry.name for entry in ledger.entries}):

@@ -82,6 +82,8 @@ def run(args):
             if not this.hits and name not in this.former and not args.noes_only:
                 this.notes.append(f"{name}: nothing changed since the acknowledged delivery")
         if not records:
+            if not args.dry_run:  # what need not be known any more goes on a quiet day, too
+                tidy(con, state.ledger, this, scratch)
             return {**result, "folder": None} if this.hits else {**result, "status": "nothing changed"}
         if not this.hits and any(a["quarantined"] for record in records.values() for a in record["audiences"].values()):
             result["exit_code"] = QUARANTINED

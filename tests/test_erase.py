@@ -223,6 +223,13 @@ def test_a_request_may_be_given_again_for_what_is_new_in_it(home):
     assert blocked["not_erased"] == 2 and erased["not_erased"] == 1
 
 
+def test_a_blocked_address_is_counted_on_after_one_of_its_people_is_erased(home):
+    home.erase("--phone", "+4930555777", "--request", "R1")
+    home.erase("--id", "18", "--request", "R2")
+    receipt = home.receipt("R1")
+    assert receipt["status"] == "open" and receipt["after"]["warehouse"] == receipt["before"]["warehouse"] > 0
+
+
 def test_what_a_receipt_counts_is_every_cell_with_an_id_or_address(home):
     """By hand: rows of Ann in the tables above, and her address within a text."""
     home.erase("--id", "17", "--request", "R1", "--received", "2020-01-01")
@@ -515,6 +522,7 @@ def test_it_waits_for_nobody_and_writes_nothing_while_another_is_at_work(deliver
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
+import erase
 moment, count = int(sys.argv[2]), 0
 def killing(work):
     def call(*arguments, **named):
