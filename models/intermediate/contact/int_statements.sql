@@ -161,6 +161,7 @@ per_address as (
         pseudonym as address,
         null as channel,
         'erased' as statement,
+        null as source,
         erased_at as said_at,
         null as said_at_utc
     from erasures
