@@ -129,12 +129,16 @@ def from_build(options):
             since = erased_at if erased_at.year > 1 else datetime.combine(day, time())  # the data may not say when
             new, old, rows = erasures.of_person(person_id)
             erasures.write(next(free), "erased", rows, new, old, since, since)
-        finish(erasures, cleaning, options, people)
+        nobodys = erasures.asked_for()  # by an address of several people, or of nobody
+        if nobodys:
+            erasures.write(next(free), "erased", nobodys, None, None, *[datetime.combine(day, time())] * 2)
+        recorded = len(people) + bool(nobodys)
+        finish(erasures, cleaning, options, recorded)
     if options.json:
-        print(json.dumps({"recorded": len(people)}))
+        print(json.dumps({"recorded": recorded}))
     else:
-        again = "; build again, so that nothing holds them any more" if people else ""
-        print(f"{len(people)} erasures of the raw data recorded{again}")
+        again = "; build again, so that nothing holds them any more" if recorded else ""
+        print(f"{recorded} erasures of the raw data recorded{again}")
 
 
 def receipts(options):

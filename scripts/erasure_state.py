@@ -24,7 +24,7 @@ COLUMNS = {
     "request": "varchar", "event": "varchar", "person_id": "varchar", "kind": "varchar", "key_hash": "varchar",
     "pseudonym": "varchar", "old_person_id_hash": "varchar", "received_at": "timestamp", "erased_at": "timestamp",
 }  # fmt: skip
-TABLES = ("int_identity_map", "int_person_addresses", "int_address_keys", "int_erased_people")
+TABLES = ("int_identity_map", "int_person_addresses", "int_address_keys", "int_erased_people", "int_suppressions")
 NOBODY = "there is nobody with that id in the last build"
 
 
@@ -199,6 +199,18 @@ class Erasures:
         hashes = [(name, self.ask(f"select {hashed('$1::varchar')}", [key])[0][0]) for name, key in keys_of]
         blocked = set(self.ask("select kind, key_hash from in_force"))
         return hashes, [(*pair, self.pseudonym(*pair, {})) for pair in hashes if pair not in blocked]
+
+    def asked_for(self):
+        """Rows of addresses that raw data erases, of which the state does not know anything."""
+        known, rows = set(self.ask("select kind, key_hash from known")), []
+        for kind in ("email", "phone"):
+            found = self.ask(
+                "select distinct address from warehouse.intermediate.int_suppressions "
+                "where reason = 'erased' and address_type = $1 and address not like '%@erased.invalid'",
+                [kind],
+            )
+            rows += self.of_addresses(kind, {address for (address,) in found})[1]
+        return [row for row in rows if row[:2] not in known]
 
     def write(self, request, event, rows, person_id, old, received, erased):  # noqa: PLR0917
         """Add one file: complete, durable, and only then visible under its name."""

@@ -72,6 +72,7 @@ def warehouse(path, people=None, erased=()):
             create table int_person_addresses (person_id varchar, address_type varchar, address varchar);
             create table int_address_keys (address_type varchar, address varchar, key_type varchar, key varchar);
             create table int_erased_people (person_id varchar, erased_at timestamp);
+            create table int_suppressions (address_type varchar, address varchar, channel varchar, reason varchar);
             create table staging.base_shop__customers (source_system varchar, customer_id varchar, note varchar);
             create table marts.build_settings as select date '2026-11-21' as as_of_date;
             create table audit.invocations as select 'build' as command, true as is_green, true as is_whole, 'marts' as marts_schema, now() as started_at""")
@@ -321,6 +322,19 @@ def test_erasures_that_come_as_raw_rows_become_state(home):
     with duckdb.connect(str(home.warehouse)) as con:
         con.execute("update audit.invocations set is_green = false")
     assert "did not end green" in home.erase("--from-build", code=3)
+
+
+def test_an_erasure_of_nobodys_address_in_raw_data_is_remembered_until_it_is_lifted(home):
+    def erased(*rows):
+        with duckdb.connect(str(home.warehouse)) as con:
+            con.executemany("insert into intermediate.int_suppressions values (?, ?, 'email', ?)", [list(row) for row in rows])
+
+    erased(("email", "gone@example.com", "erased"), ("email", "rude@example.com", "complaint"), ("email", f"{'0' * 32}@erased.invalid", "erased"))
+    assert json.loads(home.erase("--from-build", "--json")) == {"recorded": 1}
+    assert home.blocked() == {("email", keyed("gone@example.com"))}
+    assert json.loads(home.erase("--from-build", "--json")) == {"recorded": 0}
+    home.erase("lift", "--email", "gone@example.com", "--request", "L1")
+    assert json.loads(home.erase("--from-build", "--json")) == {"recorded": 0}, "who lifted it has the last word"
 
 
 @pytest.mark.parametrize(("given", "words", "read"), [
