@@ -94,7 +94,8 @@ class Drill(Morning):
 
     def new_ids(self):
         with duckdb.connect() as con:
-            return [row[0] for row in con.execute(f"select distinct person_id from '{self.folder}/state/erasures/*.parquet' where person_id is not null").fetchall()]
+            return [row[0] for row in con.execute(f"select distinct person_id from '{self.folder}/state/erasures/*.parquet' "
+                                                 "where person_id is not null and request like 'R-%'").fetchall()]  # fmt: skip
 
     # ---- every cell ----
 

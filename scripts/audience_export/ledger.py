@@ -415,11 +415,11 @@ class Ledger:
                 self.replace(scratch, [part], found)
 
     def forget(self, con, name, keys, scratch):
-        """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values."""
+        """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values. Wants `no_people`."""
         for audience in self.audiences(name):  # what was written for others, too, still counts (R9)
             self.table(con, name, audience, "plus", view="all_rows")
             con.execute("create or replace temp table of_others as select * from all_rows where person_id in "
-                        "(select person_id from marts.customers where stage <> 'erased')")
+                        "(select person_id from marts.customers) and person_id not in (select person_id from no_people where rank = 5)")
             con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', '')}))")
         for sign in ("plus", "minus", "refused"):
             for audience in [*self.audiences(name), ""] if sign != "refused" else [None]:
