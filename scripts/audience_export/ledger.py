@@ -246,10 +246,14 @@ class Ledger:
 
     def address_hash(self, name, n):
         """SQL: the keyed hash of the address behind the n-th identifier; stored only where the identifier does not tell it."""
+        return f"coalesce(k{n}, {self.told_hash(name, n)})"
+
+    def told_hash(self, name, n):
+        """SQL: the same, as far as the identifier tells it."""
         told = {"hash": f"lower(hex(i{n}))", "text": f"sha256(decode(i{n}))", "digits": f"sha256('+' || decode(i{n}))"}
         shapes = {shape["id"]: shape.get("tells", []) for entry in self.of(name) for shape in entry.node["shapes"]}
         cases = " ".join(f"when {literal(key)} then {hmac_sql(told[tells[n]])}" for key, tells in shapes.items() if n < len(tells) and tells[n])
-        return f"coalesce(k{n}, case shape {cases} end)" if cases else f"k{n}"
+        return f"case shape {cases} end" if cases else "null::blob"
 
     def keys(self, name, source, columns):
         """SELECT of one row per key of plus operations: columns, header, value, k, m, is_first."""
@@ -410,7 +414,8 @@ class Ledger:
                     qualify seq = max(seq) over (partition by header, value, is_acked)
                         or died = max(died) over (partition by header, value, is_acked)
                         or seq = max(seq) over (partition by header, value, person)""")
-                made, count = self.prepare(con, "select * from many_rows where rowid in (from kept)", scratch)
+                forgotten = " or (person_id is null and coalesce(" + ", ".join(f"k{n}" for n in range(self.width(name))) + ") is not null)"
+                made, count = self.prepare(con, f"select * from many_rows where rowid in (from kept){forgotten * (sign == 'plus')}", scratch)
                 part = {"delivery": name, "audience": audience, "sign": sign, "file": made.name, "rows": count, "run": None}
                 self.replace(scratch, [part], found)
 
@@ -431,10 +436,13 @@ class Ledger:
                         continue
                     query = f"from {literal(path)} where not coalesce({hit}, false)"
                     if sign == "plus":
-                        hashes = [f"if({hit}, {self.address_hash(name, n)}, k{n}) as k{n}" for n in range(self.width(name)) if f"k{n}" in columns]
-                        empty = ", ".join([*hashes, *(f"if({hit} and {i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
+                        hashes = {f"k{n}": f"if({hit}, {self.address_hash(name, n) if f'k{n}' in columns else self.told_hash(name, n)}, "
+                                  f"{f'k{n}' if f'k{n}' in columns else 'null'}) as k{n}" for n in range(self.width(name)) if f"i{n}" in columns}
+                        more = "".join(f", {sql}" for column, sql in hashes.items() if column not in columns)
+                        known = [sql for column, sql in hashes.items() if column in columns]
+                        empty = ", ".join([*known, *(f"if({hit} and {i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
                                            *(f"if({hit}, null, {c}) as {c}" for c in ("digest", "person_id", "beside") if c in columns)])
-                        query = f"select * replace ({empty}) from {literal(path)}"
+                        query = f"select * replace ({empty}){more} from {literal(path)}"
                     made, count = self.prepare(con, query, scratch)
                     self.replace(scratch, [{**part, "file": made.name, "rows": count}], [(path, part)])
 

@@ -278,8 +278,8 @@ class Run:
                 select id, if(first_sure, 'changed', 'added') as change from fresh where not (is_sure and is_same)
                 union all select id, 'added' from standing where not is_sure""")
         self.keep_wanted(delivery, audience, shape)
-        if delivery.mode == "noes":
-            con.execute("delete from gone where rank = 0")
+        if delivery.mode == "noes":  # without a list in the place of the last nobody is taken out of it
+            con.execute(f"delete from gone where rank = 0 or {delivery.imports == 'replaces'}")
         else:
             stored = "not is_stored"
             if delivery.mode == "delta":
@@ -343,8 +343,8 @@ class Run:
         for account, table in self.wanted.get((delivery.destination, delivery.channel, audience), []) if delivery.name in self.former else []:
             if not (account and delivery.given.get("account")) or account == delivery.account:
                 con.execute(f"delete from gone where rank = 0 and (header, value) in (from {table})")
-        if delivery.mode == "noes":
-            con.execute("delete from gone where rank = 0")
+        if delivery.mode == "noes":  # without a list in the place of the last nobody is taken out of it
+            con.execute(f"delete from gone where rank = 0 or {delivery.imports == 'replaces'}")
         self.store(audience, "minus", f"select {rows.literal(self.run_id)} as run, shape, header, value from gone")
         made = self.removed(delivery, audience, folder, always=False)
         count = con.execute("select count(*) from gone").fetchone()[0]

@@ -311,6 +311,19 @@ def test_a_no_after_a_lift_by_another_delivery_of_the_account_is_told_again(shop
 
 # ---- guards ----
 
+def test_a_blocked_run_takes_nobody_out_of_a_list_that_only_a_whole_one_replaces(shop):
+    """R8: it tells the no, and the list that the destination has stays as it is, acknowledged or not."""
+    shop.configure({"sfmc": {"destination": "salesforce_marketing_cloud", "channel": "email", "audiences": ["at_risk"]}}, guards={})
+    people = crowd(100)
+    day(shop, 0, people)
+    shop("ack", RUNS[0], code=0)
+    shop.publish([person("p000", "person0@example.com", consent=()), *people[40:]], [suppression("email", "email", "person0@example.com", "opted_out")])
+    shop.json(code=4, now=DAYS[1])
+    shop("ack", RUNS[1], code=0)
+    parts = [part for part in Ledger(shop.folder / "state").parts if part["run"] == RUNS[1]]
+    assert [(part["audience"], part["sign"], part["rows"]) for part in parts] == [("", "plus", 1)]
+
+
 def test_one_who_opts_in_again_blocks_nothing(shop):
     shop.configure({"csv": CSV}, guards={})
     listed = [suppression("email", "email", f"x{i}@example.com", "opted_out") for i in range(3)]
