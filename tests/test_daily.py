@@ -24,7 +24,7 @@ import pytest
 import drift
 from support import MARTS_WITH_ADDRESSES, PROJECT, checksums, mounted, script
 
-YESTERDAY = date.today() - timedelta(1)
+YESTERDAY = datetime.now(ZoneInfo("Europe/Berlin")).date() - timedelta(1)  # where the demo does its business
 
 
 LONG = os.environ.get("TEST_LONG")
