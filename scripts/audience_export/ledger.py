@@ -420,12 +420,14 @@ class Ledger:
                 self.replace(scratch, [part], found)
 
     def forget(self, con, name, keys, scratch):
-        """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values. Wants `no_people`."""
-        for audience in self.audiences(name):  # what was written for others, too, still counts (R9)
+        """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values. Wants `no_people`, `no_keys`."""
+        # what was written for others, too, still counts (R9), but for an address that is itself on the list of the erased
+        for audience in self.audiences(name):
             self.table(con, name, audience, "plus", view="all_rows")
             con.execute("create or replace temp table of_others as select * from all_rows where person_id in "
                         "(select person_id from marts.customers) and person_id not in (select person_id from no_people where rank = 5)")
-            con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', '')}))")
+            con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', '')}) as others "
+                        "where not exists (select 1 from no_keys where no_keys.k = others.k and no_keys.rank = 5))")
         for sign in ("plus", "minus", "refused"):
             for audience in [*self.audiences(name), ""] if sign != "refused" else [None]:
                 for path, part in self.source(name, audience, sign):
