@@ -423,7 +423,7 @@ STYLE = """body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #
 h1 { font-size: 1.7rem; letter-spacing: -.02em; } h2 { font-size: 1.1rem; margin: 1.6rem 0 .3rem; }
 table { width: 100%; border-collapse: collapse; } caption { text-align: left; color: #52606d; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid #dfe4ea; }
-td.n { text-align: right; }
+.n { text-align: right; }
 .open { color: #8f3b00; } .done { color: #00573f; } @page { margin: 2cm; }"""
 
 
@@ -435,8 +435,8 @@ def page(receipt):
         "Received": day(receipt["received_at"]),
         "Erased": day(receipt["erased_at"]),
         "Due": receipt["due"],
-        **{f"Blocked {name}": count for name, count in receipt["blocked"].items()},
-        "Others with the same address or mailbox, not erased": shown(receipt["not_erased"]),
+        **{f"Blocked {name}": str(count) for name, count in receipt["blocked"].items()},
+        "Others with the same address or mailbox, not erased": str(shown(receipt["not_erased"])),
         "Backups hold nothing any more after": receipt["backups_gone_by"],
     }
     stores = [(store, shown(receipt["before"][store]), shown(receipt["after"][store])) for store in STORES]
@@ -477,12 +477,16 @@ def page(receipt):
 
 
 def table(title, head, rows):
+    rows = list(rows)
+
     def cell(value):
         kind = ' class="n"' if isinstance(value, int) else f' class="{value}"' if value in ("open", "done") else ""
         return f"<td{kind}>{escape(str(value))}</td>"
 
     lines = [f'<tr><th scope="row">{escape(str(first))}</th>{"".join(map(cell, rest))}</tr>\n' for first, *rest in rows]
-    heads = "<tr>" + "".join(f'<th scope="col">{escape(name)}</th>' for name in head) + "</tr>\n" if head else ""
+    numbers = [all(isinstance(value, int) for value in column) for column in zip(*rows, strict=True)]
+    heads = "".join(f'<th scope="col"{" class=n" * is_number}>{escape(name)}</th>' for name, is_number in zip(head, numbers, strict=False))
+    heads = f"<tr>{heads}</tr>\n" if head else ""
     heading = f"<h2>{escape(title)}</h2>\n" if title else ""
     return f"{heading}<table>\n{heads}{''.join(lines)}</table>\n" if lines else f"{heading}<p>None.</p>\n"
 
