@@ -123,7 +123,12 @@ erased as (
         min(erasures.person_id) as person_id
     from names
     inner join erasures
-        on case when names.name like '%@%' then names.name else right(names.name, 32) end = erasures.pseudonym
+        -- an id of one of several shops has the shop before it
+        on
+            case
+                when names.name like '%@%' then names.name
+                else substr(names.name, greatest(length(names.name) - 31, 1))
+            end = erasures.pseudonym
     group by names.cluster
 ),
 
