@@ -217,9 +217,10 @@ def test_after_the_acks_nothing_holds_them(drill):
     drill.erase("receipts")
     assert drill.found(drill.identifiers) == {}
     receipts = [json.loads(path.read_text()) for path in sorted((drill.folder / "state/erasures/receipts").glob("*.json"))]
-    assert {receipt["request"] for receipt in receipts} == {"R-mail", "R-phone", "R-house", "R-wife", "R-deleted", "R-back"}
-    assert {receipt["request"]: receipt["status"] for receipt in receipts if receipt["request"] != "R-house"} == dict.fromkeys(
-        ("R-mail", "R-phone", "R-wife", "R-deleted", "R-back"), "done")  # fmt: skip
+    found = {receipt["request"]: receipt["status"] for receipt in receipts if receipt["request"].startswith("R-")}
+    assert found.keys() == {"R-mail", "R-phone", "R-house", "R-wife", "R-deleted", "R-back"}
+    del found["R-house"]  # nobody's, until the wife was named
+    assert set(found.values()) == {"done"}
 
 
 def test_their_numbers_stay_and_their_ids_cannot_be_guessed(drill):

@@ -145,7 +145,8 @@ def test_publish_makes_private_what_dbt_left_open_and_names_it_once(by_dbt):
 
 
 def test_a_folder_that_holds_other_things_is_not_closed(by_dbt):
-    (by_dbt / "warehouse/somebody_elses.txt").touch(0o644)
+    (by_dbt / "warehouse/somebody_elses.txt").touch()
+    (by_dbt / "warehouse/somebody_elses.txt").chmod(0o644)
     publish(by_dbt)
     assert mode(by_dbt / "warehouse") == 0o755 and mode(by_dbt / "warehouse/lifecycle.duckdb") == 0o600
     assert mode(by_dbt / "warehouse/somebody_elses.txt") & 0o044
