@@ -26,9 +26,10 @@ from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
 
-from common import USAGE, Problem, private, run_script
+from common import USAGE, Problem, private, quoted, run_script
 from erasure_receipts import Receipts
-from erasure_state import Cleaning, Erasures, hashed, moment, stamp
+from erasure_state import Cleaning, Erasures, moment, stamp
+from keyed_hash import hashed
 from publish import add_schema, only_one
 from publish_noes import noes_of
 
@@ -117,21 +118,25 @@ def from_build(options):
     """Record whom raw data erases, so that it is known after its rows there are gone."""
     with at_work(options) as (erasures, cleaning):
         erasures.attach(options.warehouse, options.schema)
-        ((day,),) = erasures.ask(f'select as_of_date from warehouse."{options.schema}".build_settings')
+        settings = f'warehouse."{options.schema}".build_settings'
+        ((day, zone),) = erasures.ask(f"select as_of_date, business_time_zone from {settings}")
+        # the marts' times are wall clock, the state's are UTC
+        erasures.con.execute(f"create temp macro utc(moment) as timezone('UTC', timezone({quoted(zone)}, moment))")
         people = erasures.ask(
-            f"""select person_id, erased_at from warehouse.intermediate.int_erased_people where person_id not in (
+            f"""select person_id, utc(erased_at), year(erased_at) > 1 from warehouse.intermediate.int_erased_people where person_id not in (
                 select person_id from known where person_id is not null) and {hashed("person_id")} not in (
                 select old_person_id_hash from known where old_person_id_hash is not null) order by erased_at, person_id"""
         )
         taken = {name for (name,) in erasures.ask("select distinct request from known")}
         free = (name for n in range(1, 10**9) if (name := f"raw-{day}-{n}") not in taken)
-        for person_id, erased_at in people:
-            since = erased_at if erased_at.year > 1 else datetime.combine(day, time())  # the data may not say when
+        ((midnight,),) = erasures.ask("select utc($1::timestamp)", [day])
+        for person_id, erased_at, is_dated in people:
+            since = erased_at if is_dated else midnight  # the data may not say when
             new, old, rows = erasures.of_person(person_id)
             erasures.write(next(free), "erased", rows, new, old, since, since)
         nobodys = erasures.asked_for()  # by an address of several people, or of nobody
         if nobodys:
-            erasures.write(next(free), "erased", nobodys, None, None, *[datetime.combine(day, time())] * 2)
+            erasures.write(next(free), "erased", nobodys, None, None, midnight, midnight)
         recorded = len(people) + bool(nobodys)
         finish(erasures, cleaning, options, recorded)
     if options.json:

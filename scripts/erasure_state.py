@@ -17,7 +17,7 @@ import duckdb
 from audience_export import keys
 from audience_export.state import State, read_manifest, remove
 from common import USAGE, WRONG, Problem, lock, quoted, temporary_folder, written_whole
-from keyed_hash import hmac_sql, read_key, use_key
+from keyed_hash import hashed, read_key, use_key
 from publish import connect_green
 
 COLUMNS = {
@@ -26,11 +26,6 @@ COLUMNS = {
 }  # fmt: skip
 TABLES = ("int_identity_map", "int_person_addresses", "int_address_keys", "int_erased_people", "int_suppressions")
 NOBODY = "there is nobody with that id in the last build"
-
-
-def hashed(sql):
-    """SQL: the keyed hash of a text, as suppression_list.address_hash has it."""
-    return f"lower(hex({hmac_sql(f'sha256({sql})')}))"
 
 
 class Erasures:
@@ -49,7 +44,7 @@ class Erasures:
             self.con.execute(f"insert into known by name from read_parquet({quoted(self.folder / '*.parquet')}, filename = true)")
         # of a block of an address and the erasure of its person, the later one says whose it is
         self.con.execute("""create or replace view in_force as from known where true qualify event = 'erased'
-            and row_number() over (partition by kind, key_hash order by erased_at desc, filename desc) = 1""")
+            and row_number() over (partition by kind, key_hash order by erased_at desc, request desc) = 1""")
         self.con.execute(
             "create or replace view gone as select distinct old_person_id_hash, person_id from known where person_id is not null"
         )

@@ -77,3 +77,13 @@ def hmac_sql(expression):
     """The DuckDB expression of the keyed hash, 32 bytes as BLOB, of a text expression; null of null."""
     inner = f"unhex(sha256(getvariable('hmac_inner') || encode({expression})))"
     return f"unhex(sha256(getvariable('hmac_outer') || {inner}))"
+
+
+def hashed(key):
+    """The same of the SHA-256 of a key, as hexadecimal text: what the marts and the state have of erased ids and addresses."""
+    return hashed_sha(f"sha256({key})")
+
+
+def hashed_sha(sha):
+    """The same, given the SHA-256 of the key."""
+    return f"lower(hex({hmac_sql(sha)}))"

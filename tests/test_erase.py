@@ -74,7 +74,7 @@ def warehouse(path, people=None, erased=()):
             create table int_erased_people (person_id varchar, erased_at timestamp);
             create table int_suppressions (address_type varchar, address varchar, channel varchar, reason varchar);
             create table staging.base_shop__customers (source_system varchar, customer_id varchar, note varchar);
-            create table marts.build_settings as select date '2026-11-21' as as_of_date;
+            create table marts.build_settings as select date '2026-11-21' as as_of_date, 'Europe/Berlin' as business_time_zone;
             create table audit.invocations as select 'build' as command, true as is_green, true as is_whole, 'marts' as marts_schema, now() as started_at""")
         kinds = {"shop": "customer", "app": "user", "esp": "contact"}
         records = [(f"{source}:{kinds[role]}:{name}" if name else f"shop:guest:{email}", role, source, name, email, person_id)
@@ -309,8 +309,8 @@ def test_erasures_that_come_as_raw_rows_become_state(home):
     assert json.loads(home.erase("--from-build", "--json")) == {"recorded": 2}
     found = {row[0]: (row[6], str(row[7]), str(row[8])) for row in home.rows()}
     assert {
-        "raw-2026-11-21-2": (keyed(ANN), *["2026-10-01 08:00:00"] * 2),
-        "raw-2026-11-21-1": (keyed(EVE), *["2026-11-21 00:00:00"] * 2),
+        "raw-2026-11-21-2": (keyed(ANN), *["2026-10-01 06:00:00"] * 2),  # in UTC, of which int_erasures makes 8 o'clock again
+        "raw-2026-11-21-1": (keyed(EVE), *["2026-11-20 23:00:00"] * 2),
     } == found
     assert home.blocked() > OF_ANN
     assert json.loads(home.erase("--from-build", "--json")) == {"recorded": 0}

@@ -11,8 +11,8 @@ from datetime import timedelta
 import duckdb
 import pytest
 
+from morning import YESTERDAY, Morning
 from support import PROJECT, script
-from test_daily import YESTERDAY, Morning
 
 BUILD = "raw checks,build,audit,publish,record,report"
 OPEN = dict.fromkeys(("empty", "shrank", "grew", "removed", "quarantined", "suppression_shrank", "source_age_hours", "consent_age_days", "load_age_hours"), "off")

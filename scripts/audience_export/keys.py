@@ -2,7 +2,6 @@
 
 from functools import cache
 
-from keyed_hash import hmac_sql
 from raw_checks import raw_files
 
 
@@ -40,13 +39,3 @@ def national_number(phone):
     """An E.164 number without its calling code."""
     digits = f"substr({phone}, 2)"
     return f"substr({digits}, length({_macros()['calling_code'](digits)}) + 1)"
-
-
-def hashed(key):
-    """The hash that the marts have of an erased address, as hexadecimal text; wants keyed_hash.use_key."""
-    return hashed_sha(f"sha256({key})")
-
-
-def hashed_sha(sha):
-    """The same, given the SHA-256 of the key."""
-    return f"lower(hex({hmac_sql(sha)}))"

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from common import quoted as literal
-from keyed_hash import hmac_sql
+from keyed_hash import hashed, hmac_sql
 
 from . import keys
 from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Problem, alike
@@ -282,10 +282,10 @@ NATIONAL = [keys.national_number("key"), f"'0' || {keys.national_number('key')}"
 KEY = {"email": f"case when regexp_full_match(p.email, '{PLAIN_EMAIL}') then p.email else {keys.email_key('p.email')} end",
        "phone": ADDRESS["phone"], "app_user_id": ADDRESS["app_user_id"]}
 PROBES = {
-    "email": [("email", "key"), ("email_hash", keys.hashed("key")), ("mailbox", keys.mailbox_key("key"))],
-    "app_user_id": [("user_id", "key"), ("user_id_hash", keys.hashed("key"))],
-    "phone": [("phone", "key"), ("phone_hash", keys.hashed("key")), *((kind, form) for form in NATIONAL for kind in ("national", "phone_no")),
-              *(("phone_hash", keys.hashed(form)) for form in NATIONAL)],
+    "email": [("email", "key"), ("email_hash", hashed("key")), ("mailbox", keys.mailbox_key("key"))],
+    "app_user_id": [("user_id", "key"), ("user_id_hash", hashed("key"))],
+    "phone": [("phone", "key"), ("phone_hash", hashed("key")), *((kind, form) for form in NATIONAL for kind in ("national", "phone_no")),
+              *(("phone_hash", hashed(form)) for form in NATIONAL)],
 }
 
 

@@ -13,7 +13,7 @@ reads it, so it can be queried during a run only.
 
 from pathlib import Path
 
-from keyed_hash import hmac_sql, read_key, use_key
+from keyed_hash import hashed, hashed_sha, read_key, use_key
 
 from .tables import identifier, listed, literal
 
@@ -38,8 +38,8 @@ def forget(query, tables, views, schema, asked):
     query(f"attach if not exists ':memory:' as {MEMORY}")
     query(f"""create or replace table {MEMORY}.erased as
         with state as (from read_parquet({listed(files)}, union_by_name = true))
-        select kind, key_hash, max_by(pseudonym, erased_at) filter (event = 'erased') as pseudonym,
-            max_by(person_id, erased_at) filter (event = 'erased') as person_id, max_by(event, erased_at || request) = 'lifted' as is_lifted
+        select kind, key_hash, max_by(pseudonym, (erased_at, request)) filter (event = 'erased') as pseudonym,
+            max_by(person_id, (erased_at, request)) filter (event = 'erased') as person_id, max_by(event, (erased_at, request)) = 'lifted' as is_lifted
         from state group by kind, key_hash""")
     query(f"create or replace table {MEMORY}.met (place varchar, value varchar, instance varchar, pseudonym varchar, person_id varchar, is_lifted boolean)")
     for table in tables:
@@ -104,7 +104,7 @@ class Raw:
         self.query(f"""insert into {MEMORY}.met
             with r as (select distinct cast({identifier(column.name)} as varchar) as value, {self.instance.removeprefix("r.")} as instance from {self.table.relation}),
             one as (select *, regexp_replace(trim(value), '^([0-9]+)[.]0+$', '\\1') as id from r where value is not null)
-            select {literal(self.place(column))}, value, instance, any_value(pseudonym), any_value(person_id), bool_and(is_lifted)
+            select {literal(self.place(column))}, value, instance, min(pseudonym), min(person_id), bool_and(is_lifted)
             from ({forms}) join {MEMORY}.erased using (kind, key_hash) group by value, instance""")
         return bool(self.query(f"select 1 from {MEMORY}.met where place = {literal(self.place(column))} limit 1"))
 
@@ -127,11 +127,7 @@ class Raw:
         """The same of an address, as itself or as the SHA-256 that partners list."""
         sha = "case when regexp_full_match(id, '[0-9A-Fa-f]{64}') then lower(id) end"
         if kind == "email":
-            known = hmac_sql(f"coalesce({sha}, sha256({self.email_key}))")
-            return [("email", f"lower(hex({known}))")]
+            return [("email", hashed_sha(f"coalesce({sha}, sha256({self.email_key}))"))]
         digits = DIGITS.format("id")
-        return [("phone", f"lower(hex({hmac_sql(sha)}))"), *((kind, hashed(f"nullif({form}, '')")) for kind in PHONES for form in (f"'+' || {digits}", digits, f"'0' || {digits}"))]
-
-
-def hashed(key):
-    return f"lower(hex({hmac_sql(f'sha256({key})')}))"
+        forms = (f"'+' || {digits}", digits, f"'0' || {digits}")
+        return [("phone", hashed_sha(sha)), *((kind, hashed(f"nullif({form}, '')")) for kind in PHONES for form in forms)]
