@@ -33,7 +33,7 @@ def spark(compiled, tmp_path_factory):
         "spark.log.level": "OFF",
         "spark.ui.enabled": "false",
         "spark.driver.host": "localhost",
-        "spark.driver.memory": "1g",
+        "spark.driver.memory": "4g",
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.sql.ansi.enforceReservedKeywords": "true",
         "spark.sql.catalogImplementation": "in-memory",

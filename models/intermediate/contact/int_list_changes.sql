@@ -114,7 +114,7 @@ final as (
     select
         changes.channel,
         changes.address,
-        changes.step,
+        cast(changes.step as bigint) as step,
         changes.source,
         changes.reason,
         cast(changes.change as bigint) as change,
