@@ -66,14 +66,17 @@
             {%- for key in required if key not in meta -%}
                 {%- do problems.append(place ~ "meta.audience needs '" ~ key ~ "'; docs/audiences.md says what it is") -%}
             {%- endfor -%}
-            {%- for key in meta if key not in required + ['campaign'] -%}
-                {%- do problems.append(place ~ "meta.audience does not know '" ~ key ~ "'; known: " ~ (required + ['campaign']) | sort | join(', ')) -%}
+            {%- for key in meta if key not in required + ['campaign', 'play'] -%}
+                {%- do problems.append(place ~ "meta.audience does not know '" ~ key ~ "'; known: " ~ (required + ['campaign', 'play']) | sort | join(', ')) -%}
             {%- endfor -%}
             {%- for key in ['purpose', 'owner', 'objective'] if key in meta and (meta[key] is not string or not meta[key] | trim) -%}
                 {%- do problems.append(place ~ key ~ " must be a text") -%}
             {%- endfor -%}
             {%- if meta.campaign is defined and meta.campaign is not none and meta.campaign is not string -%}
                 {%- do problems.append(place ~ "campaign must be the ESP's campaign id as a text, or none") -%}
+            {%- endif -%}
+            {%- if meta.play is defined and meta.play is not none and meta.play is not string -%}
+                {%- do problems.append(place ~ "play must be the name of a play of seeds/playbook.csv as a text, or none") -%}
             {%- endif -%}
             {%- for key in ['channels', 'fields'] if key in meta and (meta[key] is string or meta[key] is mapping or meta[key] is not sequence) -%}
                 {%- do problems.append(place ~ key ~ " must be a list, such as ['" ~ ('email' if key == 'channels' else 'first_name') ~ "']") -%}

@@ -24,6 +24,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from audience_export import explain as explaining
 from audience_export import files, rows
 from audience_export.config import CONTRACT, GUARD, GUARDS, MODES, OK, QUARANTINED, UNEXPECTED, USAGE, Problem, load
 from audience_export.run import REASONS, Run, connect
@@ -262,6 +263,15 @@ def purge(args):
     return {"status": "purged", "exit_code": OK, "notes": notes or ["nothing has expired"]}
 
 
+def explain(args):
+    """Say of one person why they are written, or not."""
+    who = sys.stdin.readline() if args.who == "-" else args.who
+    source = Path(args.source)
+    with temporary_folder("lifecycle_export_") as scratch, connect(source, Path(scratch)) as con:
+        found = explaining.explain(con, State(args.state or STATE), who.strip())
+    return {"status": "explained", "exit_code": OK, **found}
+
+
 # ---- people at a terminal ----
 
 class Progress:
@@ -283,6 +293,8 @@ class Progress:
 
 def report(result):
     """The result for people: one waterfall table, then what to know and what to do."""
+    if result["status"] == "explained":
+        return explaining.report(result)
     manifest, status = result.get("manifest", {"deliveries": {}}), result["status"]
     audiences = [(name, audience, node) for name, record in manifest["deliveries"].items()
                  for audience, node in record["audiences"].items()]
@@ -346,14 +358,15 @@ def parser():
     common.add_argument("--json", action="store_true", help="print one JSON document, for machines")
     common.add_argument("--now", type=moment, default=datetime.now(UTC), metavar="ISO", help="instead of the clock")
     one = {"action": "append", "default": [], "metavar": "NAME", "help": "only this delivery; repeat for more"}
-    export = commands.add_parser("run", parents=[common], help="write the audiences (the default command)",
+    marts = argparse.ArgumentParser(add_help=False)
+    marts.add_argument("--from", dest="source", metavar="PATH", help="published DuckDB file, or folder of "
+                       "<mart>.parquet (default: $LIFECYCLE_PUBLISHED or published/customer_lifecycle.duckdb)",
+                       default=os.environ.get("LIFECYCLE_PUBLISHED", "published/customer_lifecycle.duckdb"))
+    export = commands.add_parser("run", parents=[common, marts], help="write the audiences (the default command)",
                                  description=__doc__, formatter_class=raw)
     export.add_argument("--destination", **one)
     export.add_argument("--mode", choices=MODES,
                         help="full lists, or changes since the acknowledged delivery (default: as configured)")
-    export.add_argument("--from", dest="source", metavar="PATH", help="published DuckDB file, or folder of "
-                        "<mart>.parquet (default: $LIFECYCLE_PUBLISHED or published/customer_lifecycle.duckdb)",
-                        default=os.environ.get("LIFECYCLE_PUBLISHED", "published/customer_lifecycle.duckdb"))
     export.add_argument("--config", default="destinations.yml", metavar="FILE", help="(default: %(default)s)")
     export.add_argument("--noes-only", action="store_true", help="write only who said no, and their removals, from the file of "
                         "publish_noes.py: when the marts must not be published")
@@ -370,13 +383,17 @@ def parser():
                        "with their header")
     taken.add_argument("--told", metavar="KEY", help="an identifier, as written, whose erasure or removal you saw to by hand")
     commands.add_parser("purge", parents=[common], help="delete expired runs")
+    why = commands.add_parser("explain", parents=[common, marts], help="say of one person in which audiences they are and why, what "
+                              "decides whether they are contacted, and what destinations were told")
+    why.add_argument("who", metavar="PERSON", help="a person_id, primary_customer_id, app_user_id, e-mail address or phone; - reads it "
+                     "from standard input, so that no history of commands keeps it")
     return main
 
 
 def main(argv=None):
     """Run one command. Returns the exit code. An error is one line on standard error, never with personal data."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if not argv or argv[0] not in ("run", "ack", "purge", "-h", "--help"):
+    if not argv or argv[0] not in ("run", "ack", "purge", "explain", "-h", "--help"):
         argv.insert(0, "run")
     args = parser().parse_args(argv)
     private()
@@ -390,7 +407,7 @@ def main(argv=None):
         signal.signal(number, stop)
     try:
         check_folders(args)
-        result = {"run": run, "ack": ack, "purge": purge}[args.command](args)
+        result = {"run": run, "ack": ack, "purge": purge, "explain": explain}[args.command](args)
         text = json.dumps(result, indent=2, ensure_ascii=False, default=str) if args.json else report(result)
     except Exception as error:
         if stopped:  # within a query DuckDB makes an error of its own out of the exit

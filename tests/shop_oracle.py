@@ -373,17 +373,22 @@ class Shop:
                     self.erased[person] = min(at, self.erased.get(person, NEVER_ENDS))
 
     def noes(self, person, channel):
-        """Why a person is not to be contacted: what was said under an address of their own; a bounce is no such thing."""
-        found = {0} if person in self.erased else set()
+        """Why, and since when, a person is not to be contacted: what was said under an address of their own; a bounce is no such thing."""
+        found = [(0, self.erased[person])] if person in self.erased else []
         for address in self.addresses[person]:
             if len(self.owners[address]) == 1:
-                found |= self.noes_to(address, channel) - {SEVERITY.index("hard_bounce")}
-        return found
+                found += [no for no in self.noes_to(address, channel).items() if no[0] != SEVERITY.index("hard_bounce")]
+        return self.earliest(found)
 
     def noes_to(self, address, channel):
-        """Why an address is not to be used: severities, and OPTED_OUT."""
-        found = {severity for severity, _ in self.reports.get((address, channel), ())}
-        return found | ({OPTED_OUT} if not self.states.get((address, channel), (True,))[0] else set())
+        """Why, and since when, an address is not to be used: severities, and OPTED_OUT."""
+        is_yes, at = self.states.get((address, channel), (True, None))
+        return self.earliest([*self.reports.get((address, channel), ()), *([] if is_yes else [(OPTED_OUT, at or ALWAYS)])])
+
+    @staticmethod
+    def earliest(noes):
+        """reason -> since when"""
+        return {reason: min(at for why, at in noes if why == reason) for reason, _ in noes}
 
     def suppressions(self):
         """(address, channel) -> (severity, since when) of every report"""
@@ -424,7 +429,7 @@ class Shop:
         }
 
     def reach(self, person, channel):
-        """(may be contacted, consent_status, consented_at, why not, their own no)"""
+        """(may be contacted, consent_status, consented_at, why not, their own no, which statement decides, when it was said)"""
         profile, kind = self.profiles[person], CHANNELS[channel]
         target = {"email": profile["email"], "phone": phone_of(profile["phone"]), "user_id": profile["app_user_id"]}[kind]
         states = {address: self.states.get((address, channel)) for address in self.addresses[person]}
@@ -433,20 +438,24 @@ class Shop:
         at = yeses.get((kind, target)) or (max(times) if times else None)
         status = None
         own = self.noes(person, channel)
-        blocks = own | self.noes_to((kind, target), channel)
+        blocks = [*own.items(), *self.noes_to((kind, target), channel).items()]
         for other in self.owners[kind, target]:
-            blocks |= self.noes(other, channel)
+            blocks += self.noes(other, channel).items()
+        blocks = self.earliest(blocks)
         if OPTED_OUT in blocks or profile["closed"]:
             status = "opted_out"
         elif any(address == (kind, target) or address[0] == "user_id" for address in yeses):
             status = "opted_in"
-        reason = SEVERITY[min(blocks)] if blocks - {OPTED_OUT} else None
+        reason = SEVERITY[min(blocks)] if blocks.keys() - {OPTED_OUT} else None
+        decided_by = reason or ("opted_out" if blocks else "account_closed" if profile["closed"] else status)
+        decided_at = at if decided_by == "opted_in" else blocks[min(blocks)] if blocks else None
         if reason is None and status != "opted_in":
             reason = "no_consent"
         if reason is None and target is None:
             reason = "no_address"
         own_no = (*SEVERITY, "opted_out")[min(own)] if own else None
-        return reason is None, status, at if status == "opted_in" else None, reason, own_no
+        decided_at = None if decided_at == ALWAYS else decided_at
+        return reason is None, status, at if status == "opted_in" else None, reason, own_no, decided_by, decided_at
 
     # --- more of a person --------------------------------------------------------------------------------------
 

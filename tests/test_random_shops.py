@@ -158,7 +158,8 @@ def test_reach(built):
     rows = {(person, channel): shop.reach(person, channel) for person in shop.first_seen for channel in shop_oracle.CHANNELS}
     assert {row[3] for row in rows.values()} == {None, *shop_oracle.SEVERITY, "no_consent", "no_address"}
     built.compare(
-        "select person_id, channel, can_contact, consent_status, consented_at, blocked_reason, own_no_reason from marts.customer_channels",
+        "select person_id, channel, can_contact, consent_status, consented_at, blocked_reason, own_no_reason, "
+        "decided_by, decided_at from marts.customer_channels",
         rows, keys=2,
     )  # fmt: skip
 

@@ -39,7 +39,7 @@ SCHEMA = {
     "settings": {"expires_after_days": int, "guards": LIMITS},
     "deliveries": {"*": {
         "destination": str, "account": str, "renamed_from": str, "channel!": tuple(CHANNELS), "audiences!": (("all",), [str]), "fields": [(str, TEXTS)],
-        "mode": MODES, "identify_by": str, "cap": int, "guards": LIMITS, "constants": TEXTS, "forms": TEXTS,
+        "mode": MODES, "identify_by": str, "one_per_person": bool, "cap": int, "guards": LIMITS, "constants": TEXTS, "forms": TEXTS,
         "attest": [str], "salt_env": str, "command": [str], "command_timeout_seconds": int}},
     "destinations": {"*": {
         "source": str, "checked": str, "format!": ("csv", "parquet", "jsonl"), "separator": (",", ";", "\t", "|"),

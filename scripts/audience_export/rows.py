@@ -8,6 +8,7 @@ codes.csv beside this file says how countries (ISO 3166-1: names and codes; CLDR
 languages and six of Europe's), states of the USA (ISO 3166-2) and sexes are written, and by which code vendors know them.
 """
 
+import math
 import re
 from pathlib import Path
 
@@ -227,6 +228,13 @@ def catalogue(con):
         return dict(con.execute("select audience, channels from marts.audience_summary").fetchall())
     except (duckdb.CatalogException, duckdb.BinderException):
         return {}
+
+
+def priorities(con):
+    """{audience: the priority of its play in the playbook, 1 first}, of those that have one; None where the marts do not say it."""
+    if not has_column(con, "audience_summary", "priority"):
+        return None
+    return dict(con.execute("select audience, priority from marts.audience_summary where priority is not null").fetchall())
 
 
 def set_time_zone(con):
@@ -470,6 +478,10 @@ def main_statement(delivery, audience, known, lists, safe):
                    for alias, table in (("c", f"contact_{channel}"), ("f", "marts.customer_campaign_facts"))
                    if any(known[field][1].startswith(f"{alias}.") for field in fields))
     joins = "".join(f" left join {table} on {table}.person_id = m.person_id" for table in lists.values())
+    elsewhere = "false"
+    if delivery.given.get("one_per_person"):
+        elsewhere = "coalesce(first_choices.audience <> m.audience, false)"
+        joins += " left join first_choices on first_choices.person_id = m.person_id"
     ranks = "".join(f", coalesce({table}.{field}, 0) as listed_{name}_{field}" for name, table in lists.items() for field in CHANNELS[name])
     bad, written = [], []
     for i, (_, rules, form) in enumerate(columns):
@@ -488,7 +500,7 @@ def main_statement(delivery, audience, known, lists, safe):
         with member as (
             select m.person_id, p.person_id is null as unknown, p.can_email, p.can_sms {raw}{ranks},
                 regexp_full_match(p.email, '{PLAIN_EMAIL}') as plain_email,
-                m.is_holdout is distinct from false as held_out,
+                m.is_holdout is distinct from false as held_out, {elsewhere} as is_elsewhere,
                 greatest(if(m.can_{channel}, 0, 1), no.rank)::utinyint as rank, {', '.join(f'{sql} as {name}' for name, sql in ADDRESS.items())}
             from marts.audience_members m left join ({PERSON}) on p.person_id = m.person_id
             left join (from contact_{channel} where rank > 0) no on no.person_id = m.person_id{joins}{more}
@@ -502,6 +514,7 @@ def main_statement(delivery, audience, known, lists, safe):
                 when coalesce({', '.join(CHANNELS[channel])}) is null or coalesce({each('v#', ids)}) is null
                     then 'no_identifier'
                 when rank > 0 then {BLOCKS}[rank]
+                when is_elsewhere then 'other_audience'
                 when held_out then 'held_out'
                 when coalesce({each('c#', ids)}) is null{lacking} then 'quarantined' end as reason,
             {each('c#')}, case when coalesce({marks}) is not null then concat_ws(' ', {marks}) end as withheld
@@ -628,6 +641,18 @@ def explicit_noes(con, channel):
             select {address_hash('sha')}, rank, reason, suppressed_at from clear where sha is not null)
         select k, max(rank)::utinyint as rank, max_by(reason, rank) as reason, max(suppressed_at) as said_at
         from found group by k""")
+
+
+def first_choices(con, audiences, priorities):
+    """Create `first_choices` (person_id, audience): of who is in several of the audiences, the one that the playbook puts first;
+    those that are in no play come last, by name. Membership alone decides: who is held out of the first stays untouched.
+    """
+    if priorities is None and audiences:
+        raise Problem(CONTRACT, "one_per_person: audience_summary has no column priority, by which one of several audiences is chosen; rebuild the marts")
+    order = sorted(audiences, key=lambda audience: (priorities.get(audience, math.inf), audience))
+    con.execute("""create or replace temp table first_choices as
+        select person_id, $1[min(list_position($1, audience))] as audience from marts.audience_members
+        where list_contains($1, audience) group by person_id having count(*) > 1""", [order])
 
 
 def share_phones(con, pairs):

@@ -18,7 +18,7 @@ from .config import CHANNELS, CONTRACT, UNEXPECTED, USAGE, Column, Problem, chec
 
 STEPS = {  # the waterfall: what is left after each step, and the reasons that end there
     "has_identifier": ["no_identifier"], "not_suppressed": ["erased", "complaint", "hard_bounce", "unsubscribed"],
-    "consented": ["no_consent"], "not_held_out": ["held_out"], "acceptable": ["duplicate", "quarantined"],
+    "consented": ["no_consent"], "first_choice": ["other_audience"], "not_held_out": ["held_out"], "acceptable": ["duplicate", "quarantined"],
     "not_over_cap": ["over_cap"]}
 FEW = 5  # events that may be missing by chance: none of five expected is less than 1 in 100
 REASONS = ["erased", *(reason for reasons in STEPS.values() for reason in reasons if reason != "erased")]
@@ -56,6 +56,7 @@ class Run:
         if twice:
             raise Problem(CONTRACT, f"audience_members has a person twice in {', '.join(twice)}; rebuild the marts")
         self.catalogue, self.consent_ages, self.load_ages = rows.catalogue(con), rows.consent_ages(con), rows.load_ages(con, now)
+        self.priorities = rows.priorities(con)
         self.as_of = con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0]
         rows.set_time_zone(con)
         rows.read_codes(con)
@@ -125,6 +126,8 @@ class Run:
         audiences = self.audiences(delivery)
         if delivery.merging():
             rows.share_phones(con, self.pairs(delivery))
+        if delivery.given.get("one_per_person"):
+            rows.first_choices(con, audiences, self.priorities)
         for audience in audiences:
             progress(f"{delivery.name}/{audience}")
             record["audiences"][audience] = self.audience(delivery, audience, lists, folder)

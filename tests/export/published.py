@@ -117,7 +117,7 @@ def phone_forms(number):
 def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue=(), facts=(), time_zone=None, sources=(),
           columns=None, agree=True):
     """Write the marts to path (replaced when there). agree: nobody on the list may be contacted. people: of `person`; audiences: (audience, person_id, ...) extra rows;
-    facts: (person_id, next_product, simple_clv, loyalty_tier_until, first_name) of customer_campaign_facts; sources: (source,
+    facts: (person_id, next_product, simple_clv, loyalty_tier_until, first_name) of customer_campaign_facts; catalogue: (audience, channels[, priority]); sources: (source,
     table_name, staged_rows, days_behind) of source_tables; columns: {name: (type, values of the people)} that a project of one's own adds.
     """
     path.unlink(missing_ok=True)
@@ -133,8 +133,8 @@ def build(path, people, suppressions=(), as_of=AS_OF, audiences=(), *, catalogue
             create table lifecycle_metrics (metric_date date)""")
         con.execute("insert into lifecycle_metrics values (?)", [as_of])
         if catalogue:
-            con.execute("create table audience_summary (audience varchar, channels varchar)")
-            fill(con, "audience_summary", catalogue)
+            con.execute("create table audience_summary (audience varchar, channels varchar, priority int)")
+            fill(con, "audience_summary", [(*row, None)[:3] for row in catalogue])
         if time_zone:
             con.execute(f"create table build_settings as select '{time_zone}' as business_time_zone")
         if sources:

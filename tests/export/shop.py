@@ -55,10 +55,10 @@ class Shop:
 
     def command(self, *words, now=NOW):
         words = list(words)
-        if not words or words[0] not in ("run", "ack", "purge"):
+        if not words or words[0] not in ("run", "ack", "purge", "explain"):
             words.insert(0, "run")
         words += ["--out", "exports", "--state", "state", "--now", now]
-        if words[0] == "run" and "--from" not in words:
+        if words[0] in ("run", "explain") and "--from" not in words:
             words += ["--from", str(self.source)]
         return [sys.executable, str(SCRIPT), *words]
 

@@ -12,8 +12,10 @@
 select
     {{ sql_text(node.name) }} as audience,
     {{ sql_text(meta.purpose) }} as purpose,
+    {{ sql_text(node.description) if node.description else 'cast(null as string)' }} as rule,
     {{ sql_text(meta.owner) }} as owner,
     {{ sql_text(meta.campaign) if meta.campaign else 'cast(null as string)' }} as campaign_id,
+    {{ sql_text(meta.play) if meta.play else 'cast(null as string)' }} as play,
     {{ sql_text(meta.channels | join(', ')) }} as channels,
     {{ sql_text(meta.objective) }} as objective,
     cast({{ meta.holdout_share }} as double) as holdout_share,
@@ -24,8 +26,10 @@ select
 select
     cast(null as string) as audience,
     cast(null as string) as purpose,
+    cast(null as string) as rule,
     cast(null as string) as owner,
     cast(null as string) as campaign_id,
+    cast(null as string) as play,
     cast(null as string) as channels,
     cast(null as string) as objective,
     cast(null as double) as holdout_share,

@@ -34,6 +34,7 @@ said_no as (
         address,
         channel,
         reason,
+        suppressed_at as said_at,
         cast(null as timestamp) as said_at_utc
     from suppressions
 
@@ -44,6 +45,7 @@ said_no as (
         address,
         channel,
         'opted_out' as reason,
+        changed_at as said_at,
         changed_at_utc as said_at_utc
     from consent_states
     where status = 'opted_out'
@@ -56,6 +58,7 @@ noes as (
         address as key,
         channel,
         reason,
+        said_at,
         said_at_utc
     from said_no
 
@@ -66,6 +69,7 @@ noes as (
         {{ mailbox_key('address') }} as key,
         channel,
         reason,
+        said_at,
         said_at_utc
     from said_no
     where address_type = 'email' and {{ is_aliased('address') }}
@@ -75,7 +79,8 @@ met as (
     select
         person_keys.*,
         noes.channel,
-        noes.reason
+        noes.reason,
+        noes.said_at
     from person_keys
     inner join noes on person_keys.key_type = noes.key_type and person_keys.key = noes.key
     -- an opt-out by a number without its country is followed by a yes to the number with it

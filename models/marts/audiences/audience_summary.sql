@@ -10,6 +10,10 @@ changes as (
     select * from {{ ref('audience_changes') }}
 ),
 
+playbook as (
+    select * from {{ ref('playbook') }}
+),
+
 events as (
     select * from {{ ref('int_audience_events') }}
     where event = 'built'
@@ -63,9 +67,12 @@ final as (
         as_of.as_of_date,
         audiences.audience,
         audiences.purpose,
+        audiences.rule,
         audiences.owner,
         audiences.objective,
         audiences.campaign_id,
+        audiences.play,
+        playbook.priority,
         audiences.channels,
         audiences.fields,
         audiences.holdout_share,
@@ -80,6 +87,7 @@ final as (
         case when previous_builds.previous_as_of_date is not null then coalesce(moved.gone, 0) end as people_left
     from audiences
     cross join as_of
+    left join playbook on audiences.play = playbook.play
     left join counted on audiences.audience = counted.audience
     left join previous_builds on audiences.audience = previous_builds.audience
     left join moved on audiences.audience = moved.audience

@@ -2,6 +2,7 @@
     'purpose': 'Treat the best customers as such',
     'owner': 'crm',
     'campaign': none,
+    'play': 'thank_champions',
     'channels': ['email', 'push'],
     'objective': 'keep and thank',
     'holdout_share': 0.1,

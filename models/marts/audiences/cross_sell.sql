@@ -2,6 +2,7 @@
     'purpose': 'Offer active customers what goes with what they bought and is not theirs yet',
     'owner': 'crm',
     'campaign': none,
+    'play': 'cross_sell',
     'channels': ['email', 'push'],
     'objective': 'repeat order',
     'holdout_share': 0.1,

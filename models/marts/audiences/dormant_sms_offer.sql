@@ -2,6 +2,7 @@
     'purpose': 'One offer by text message to rare buyers long gone',
     'owner': 'crm',
     'campaign': none,
+    'play': 'dormant_offer',
     'channels': ['sms'],
     'objective': 'next order',
     'holdout_share': 0.1,

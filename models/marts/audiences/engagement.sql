@@ -2,6 +2,7 @@
     'purpose': 'Turn visitors without an order into buyers',
     'owner': 'crm',
     'campaign': none,
+    'play': 'first_order_offer',
     'channels': ['email', 'push'],
     'objective': 'a product view or cart',
     'holdout_share': 0.1,

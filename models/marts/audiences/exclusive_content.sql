@@ -2,6 +2,7 @@
     'purpose': 'Give those about to leave something that others do not get',
     'owner': 'crm',
     'campaign': none,
+    'play': 'exclusive_content',
     'channels': ['email'],
     'objective': 'a visit',
     'holdout_share': 0.1,

@@ -2,6 +2,7 @@
     'purpose': 'Ask those who stay away what went wrong',
     'owner': 'crm',
     'campaign': 'CMP-06',
+    'play': 'ask_feedback',
     'channels': ['email'],
     'objective': 'an answer',
     'holdout_share': 0,

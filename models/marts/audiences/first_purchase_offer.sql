@@ -2,6 +2,7 @@
     'purpose': 'Help those decide who have filled a cart or keep looking and have never ordered',
     'owner': 'crm',
     'campaign': 'CMP-05',
+    'play': 'cart_rescue',
     'channels': ['email', 'push'],
     'objective': 'first order',
     'holdout_share': 0.1,

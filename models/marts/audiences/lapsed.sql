@@ -2,6 +2,7 @@
     'purpose': 'Everybody who has been away so long that few come back',
     'owner': 'crm',
     'campaign': 'CMP-08',
+    'play': 'win_back_rest',
     'channels': ['email'],
     'objective': 'next order',
     'holdout_share': 0.2,

@@ -2,6 +2,7 @@
     'purpose': 'Tell members of the loyalty programme what their tier gives them',
     'owner': 'crm',
     'campaign': none,
+    'play': 'loyal_news',
     'channels': ['email', 'push'],
     'objective': 'loyalty',
     'holdout_share': 0.1,

@@ -2,6 +2,7 @@
     'purpose': 'Content for people who follow more than one place',
     'owner': 'crm',
     'campaign': none,
+    'play': 'local_content',
     'channels': ['push', 'email'],
     'objective': 'engagement',
     'holdout_share': 0.1,

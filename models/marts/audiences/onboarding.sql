@@ -2,6 +2,7 @@
     'purpose': 'Welcome newcomers in their own language',
     'owner': 'crm',
     'campaign': 'CMP-01',
+    'play': 'onboarding',
     'channels': ['email', 'push'],
     'objective': 'first order',
     'holdout_share': 0.1,

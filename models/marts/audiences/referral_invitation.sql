@@ -2,6 +2,7 @@
     'purpose': 'Ask those to invite friends who would recommend us, or who keep coming back',
     'owner': 'crm',
     'campaign': none,
+    'play': 'invite_friends',
     'channels': ['email', 'push'],
     'objective': 'referral',
     'holdout_share': 0.1,

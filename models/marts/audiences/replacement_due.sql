@@ -2,6 +2,7 @@
     'purpose': 'Remind of what is worn out or used up about now',
     'owner': 'crm',
     'campaign': 'CMP-07',
+    'play': 'replacement',
     'channels': ['email', 'sms', 'push'],
     'objective': 'repeat order',
     'holdout_share': 0.1,

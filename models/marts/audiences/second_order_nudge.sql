@@ -2,6 +2,7 @@
     'purpose': 'Bring customers with one order to the second while they remember the first',
     'owner': 'crm',
     'campaign': none,
+    'play': 'second_order_nudge',
     'channels': ['email', 'push'],
     'objective': 'second order',
     'holdout_share': 0.1,

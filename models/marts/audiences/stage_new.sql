@@ -2,6 +2,7 @@
     'purpose': 'Thank for the first order and explain what comes next',
     'owner': 'crm',
     'campaign': none,
+    'play': 'second_order',
     'channels': ['email', 'push'],
     'objective': 'a good start',
     'holdout_share': 0,

@@ -2,6 +2,7 @@
     'purpose': 'Win back the lapsed customers who were worth most',
     'owner': 'crm',
     'campaign': none,
+    'play': 'win_back',
     'channels': ['email', 'sms'],
     'objective': 'next order',
     'holdout_share': 0.2,

@@ -54,12 +54,14 @@ targets as (
 
 -- under an address of one's own it is one's no; a bounce says nothing about the other addresses
 noes_of_people as (
-    select distinct
+    select
         person_id,
         channel,
-        reason
+        reason,
+        case when count(said_at) = count(*) then min(said_at) end as said_at
     from noes
     where people = 1 and reason != 'hard_bounce'
+    group by person_id, channel, reason
 ),
 
 -- and who shares an address with somebody who said no is not met there, nor by a no to the address itself
@@ -67,7 +69,8 @@ blocks as (
     select
         person_id,
         channel,
-        reason
+        reason,
+        said_at
     from noes_of_people
 
     union all
@@ -75,7 +78,8 @@ blocks as (
     select
         targets.person_id,
         targets.channel,
-        noes.reason
+        noes.reason,
+        noes.said_at
     from targets
     inner join noes
         on
@@ -89,7 +93,8 @@ blocks as (
     select
         targets.person_id,
         targets.channel,
-        noes_of_people.reason
+        noes_of_people.reason,
+        noes_of_people.said_at
     from targets
     inner join address_keys as own
         on
@@ -100,6 +105,17 @@ blocks as (
     inner join address_keys as others on own.key_type = others.key_type and own.key = others.key
     inner join addresses on others.address_type = addresses.address_type and others.address = addresses.address
     inner join noes_of_people on addresses.person_id = noes_of_people.person_id and targets.channel = noes_of_people.channel
+),
+
+-- what has no time holds always, which is earlier than any time
+reasons as (
+    select
+        person_id,
+        channel,
+        reason,
+        case when count(said_at) = count(*) then min(said_at) end as said_at
+    from blocks
+    group by person_id, channel, reason
 ),
 
 suppressed as (
@@ -162,6 +178,8 @@ judged as (
             when suppressed.has_no or targets.is_account_closed then 'opted_out'
             when consented.has_yes then 'opted_in'
         end as consent_status,
+        suppressed.has_no,
+        targets.is_account_closed,
         consented.opted_in_at,
         targets.address is not null as has_address,
         suppressed.position as suppression_position,
@@ -184,7 +202,15 @@ with_reason as (
             when judged.consent_status is null or judged.consent_status != 'opted_in' then 'no_consent'
             when not judged.has_address then 'no_address'
         end as blocked_reason,
-        case when judged.has_own_no then coalesce(own_reasons.reason, 'opted_out') end as own_no_reason
+        case when judged.has_own_no then coalesce(own_reasons.reason, 'opted_out') end as own_no_reason,
+        coalesce(
+            block_reasons.reason,
+            case
+                when judged.has_no then 'opted_out'
+                when judged.is_account_closed then 'account_closed'
+                else judged.consent_status
+            end
+        ) as decided_by
     from judged
     left join block_reasons on judged.suppression_position = block_reasons.position
     left join block_reasons as own_reasons on judged.own_position = own_reasons.position
@@ -192,14 +218,21 @@ with_reason as (
 
 final as (
     select
-        person_id,
-        channel,
-        blocked_reason is null as can_contact,
-        consent_status,
-        case when consent_status = 'opted_in' then opted_in_at end as consented_at,
-        blocked_reason,
-        own_no_reason
+        with_reason.person_id,
+        with_reason.channel,
+        with_reason.blocked_reason is null as can_contact,
+        with_reason.consent_status,
+        case when with_reason.consent_status = 'opted_in' then with_reason.opted_in_at end as consented_at,
+        with_reason.blocked_reason,
+        with_reason.own_no_reason,
+        with_reason.decided_by,
+        case when with_reason.decided_by = 'opted_in' then with_reason.opted_in_at else reasons.said_at end as decided_at
     from with_reason
+    left join reasons
+        on
+            with_reason.person_id = reasons.person_id
+            and with_reason.channel = reasons.channel
+            and with_reason.decided_by = reasons.reason
 )
 
 select * from final
