@@ -10,21 +10,21 @@ as_of as (
 
 changes as (
     select
-        activity_date as changed_on,
         {%- for name in windows %}
-        1 as {{ name }}{{ ',' if not loop.last }}
+        1 as {{ name }},
         {%- endfor %}
+        activity_date as changed_on
     from app_days
     {%- for name, days in windows.items() %}
 
     union all
 
     select
-        least({{ add_days('activity_date', days) }}, coalesce(next_activity_date, {{ add_days('activity_date', days) }}))
-            as changed_on,
         {%- for other in windows %}
-        {{ -1 if other == name else 0 }} as {{ other }}{{ ',' if not loop.last }}
+        {{ -1 if other == name else 0 }} as {{ other }},
         {%- endfor %}
+        least({{ add_days('activity_date', days) }}, coalesce(next_activity_date, {{ add_days('activity_date', days) }}))
+            as changed_on
     from app_days
     {%- endfor %}
 ),
