@@ -586,7 +586,7 @@ TABLES = {
         berlin(paused_at) as paused_at,
         if(n % 151 = 17, berlin(started_at) - interval 3 day, berlin(cancelled_at)) as cancelled_at
     from (
-        select *, unnest(if(n % 67 = 2, [1, 1], [1])) as copy,
+        select *, unnest(if(n % 101 = 2, [1, 1], [1])) as copy,
             case interval when 'week' then 7 when 'quarter' then 91 when 'year' then 365 else 30 end as step_days,
             datediff('second', paid_from, least(paused_at, cancelled_at, end_at())) // 86400 // step_days as renewals
         from ended
