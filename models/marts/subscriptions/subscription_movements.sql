@@ -26,11 +26,11 @@ months as (
 
 moved as (
     select
-        month,
         {%- for movement in movements %}
         sum(case when movement = '{{ movement }}' then amount end) as {{ movement }}_mrr,
-        count(case when movement = '{{ movement }}' then 1 end) as {{ movement }}_subscribers{{ ',' if not loop.last }}
+        count(case when movement = '{{ movement }}' then 1 end) as {{ movement }}_subscribers,
         {%- endfor %}
+        month
     from recurring_revenue
     group by month
 ),
