@@ -101,6 +101,7 @@ def answers(built, marts, metrics):
         "campaign": (["messages_sent", "open_rate", "revenue_per_recipient"], ["campaign_month__campaign_type"]),
         "list": (["opt_ins", "contactable_addresses"], ["list_month__channel"]),
         "returns": (["comebacks"], ["comeback__from_stage"]),
+        "subscriptions": (["churned_mrr", "trial_conversion_rate"], ["subscription_month__is_complete"]),
         "first order": (people, ["person__first_order_date__month"]),
     }
     arguments = []
@@ -301,6 +302,21 @@ def expected_comebacks(rows):
     return {"comebacks": len(rows)} if rows else {}
 
 
+def expected_subscriptions(rows):
+    """Of rows of subscription_movements; stocks are those of the last month."""
+    if not rows:
+        return {}
+    last = max(rows, key=lambda row: row["month"])
+    flows = ("new_mrr", "expansion_mrr", "contraction_mrr", "churned_mrr", "reactivated_mrr")
+    trials = ("trials_started", "trials_ended", "trials_converted")
+    sums = {name: sum(row[name] for row in rows) for name in (*flows, *trials)}
+    return sums | {
+        "mrr": last["closing_mrr"],
+        "subscribers": last["subscribers"],
+        "trial_conversion_rate": ratio(sums["trials_converted"], sums["trials_ended"]),
+    }
+
+
 @pytest.fixture(scope="module")
 def rows(marts):
     """The rows of the marts that metrics are taken from."""
@@ -308,7 +324,7 @@ def rows(marts):
         mart: marts.dicts(f"select * from marts.{mart}")
         for mart in (
             "growth_accounting", "orders", "cohort_retention", "cohort_retention_30d", "stage_transitions",
-            "order_lines", "campaign_engagement", "consent_changes", "comebacks",
+            "order_lines", "campaign_engagement", "consent_changes", "comebacks", "subscription_movements",
         )
     }  # fmt: skip
     read["days"] = marts.dicts("select * from marts.lifecycle_metrics order by metric_date")
@@ -333,6 +349,7 @@ def test_every_metric_in_total(answers, rows, marts, metrics):
         | expected_campaigns(rows["campaign_engagement"])
         | expected_lists(rows["consent_changes"])
         | expected_comebacks(rows["comebacks"])
+        | expected_subscriptions(rows["subscription_movements"])
         | {"stage_people": sum(row["people"] for row in rows["stage_transitions"] if row["month"] == last_month)}
     )
     assert set(expected) == metrics, "every metric is checked"
@@ -359,6 +376,7 @@ def test_every_metric_by_month(answers, rows):
         (expected_campaigns, grouped(rows["campaign_engagement"], lambda row: month_of(row["month"]))),
         (expected_lists, grouped(rows["consent_changes"], lambda row: month_of(row["month"]))),
         (expected_comebacks, grouped(rows["comebacks"], lambda row: month_of(row["return_date"]))),
+        (expected_subscriptions, grouped(rows["subscription_movements"], lambda row: month_of(row["month"]))),
     ]
     expected = {
         (month,): expected_stocks(row) | {k: v for of, groups in parts for k, v in of(groups[month]).items()}
@@ -450,8 +468,9 @@ def test_by_a_dimension_of_their_own(answers, rows):
         ("campaign", "campaign_engagement", "campaign_type", expected_campaigns),
         ("list", "consent_changes", "channel", expected_lists),
         ("returns", "comebacks", "from_stage", expected_comebacks),
+        ("subscriptions", "subscription_movements", "is_complete", expected_subscriptions),
     ):
-        groups = grouped(rows[mart], lambda row, column=column: row[column])
+        groups = grouped(rows[mart], lambda row, column=column: None if row[column] is None else str(row[column]))
         asked = next(iter(answers[name].values())).keys()
         assert len(groups) > 1
         check(answers[name], {(group,): {metric: of(own)[metric] for metric in asked} for group, own in groups.items()})
