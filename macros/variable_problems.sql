@@ -51,7 +51,7 @@
                      'replacement_overdue_days', 'tier_review_days', 'contact_window_days', 'fatigue_cap', 'feedback_days',
                      'touchpoint_days', 'silent_after_days', 'onboarding_days', 'goal_window_days', 'comeback_window_days',
                      'habit_min_active_days', 'habit_min_events', 'habit_message_days', 'habit_ignored_messages', 'habit_gone_messages',
-                     'upgrade_after_days'] -%}
+                     'upgrade_after_days', 'stuck_after_days', 'browsed_days', 'wished_days'] -%}
         {%- set value = var(name) -%}
         {%- set may_be_null = name in ['at_risk_after_days', 'lapsed_after_days'] -%}
         {%- if not (value is none and may_be_null) and (value is not integer or value is boolean or value < 1) -%}
