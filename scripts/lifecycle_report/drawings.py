@@ -80,14 +80,13 @@ def columns(rows, up, down=(), height=220):
                      "month": row["month"], "is_complete": row.get("is_complete", True)})  # fmt: skip
     last = sorted((part for part in bars[-1]["parts"] if part[3]), key=lambda part: part[2])
     middles = apart([y + tall / 2 for _, _, y, tall in last], height)
-    y_axis = [(0, top), (zero, 0), (height, bottom)]
     return {
         "height": height,
         "zero": zero,
         "bars": bars,
         "last": rows[-1],
         "labels": list(zip([part for part, *_ in last], middles, strict=True)),
-        "y": [mark for mark in y_axis if mark[1] and abs(mark[0] - zero) > 14 or mark[0] == zero],
+        "y": [(zero, 0), *((y, value) for y, value in ((0, top), (height, bottom)) if abs(y - zero) > 14)],
         "ticks": [
             (bar["x"] + bar["wide"] / 2, f"{bar['month']:%b %Y}" if bar["is_complete"] else f"{bar['month']:%b} so far")
             for _, bar in some(bars)

@@ -85,7 +85,7 @@ QUERIES = {
         group by campaign_name, is_none order by is_none, people desc, campaign_name limit {LISTED}""",
     "products": f"""select product_name, category, buyers, orders, net_revenue, first_buyer_share, followed_first_buyers,
             second_order_rate_90d, next_product_name, count(*) over () as products
-        from products where orders > 0 order by net_revenue desc, product_key limit {2 * FEW}""",
+        from products where orders > 0 order by net_revenue desc, product_key limit {FEW + 4}""",
     "groups": """with people as (
             select unnest(['acquisition_channel', 'country']) as kind,
                 unnest([acquisition_channel, country]) as name, is_customer, is_repeat_customer, stage, net_revenue,

@@ -129,7 +129,7 @@ def values(rows, height=240):
 
 def comebacks(rows):
     known = by_month(rows["comebacks"])
-    if not known:
+    if not known or not rows["growth"]:
         return None
     nobody = {"at_risk": 0, "lapsed": 0, "after_a_message": 0, "net_revenue": 0, "window_days": 0}
     months = [
