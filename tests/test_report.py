@@ -227,7 +227,7 @@ TABLES = {  # the table's id: what its columns are, and SQL that says the same
             count(distinct lines.person_id) filter (where is_first_order) / count(distinct lines.person_id),
             any_value(if(followed_first_buyers >= 30, second_order_rate_90d, null)), any_value(coalesce(next_product_name, '–'))
         from order_lines lines join products using (product_key) group by lines.product_name, product_key
-        order by 2 desc, product_key limit 16""",
+        order by 2 desc, product_key limit 12""",
     ),
     **{
         f"{column.replace('_', '-')}-table": (

@@ -10,7 +10,6 @@ from . import sections, words
 from .drawings import FAMILY, WIDE
 from .queries import FEW, LISTED, MIN_SPELLS
 
-
 SECTIONS = {  # in the order of the page: what changed and what to do, then the rest; a template each
     "money": "Money",
     "changes": "What changed",

@@ -23,7 +23,10 @@ def percent(share, digits=1):
 
 
 def signed(number, digits=0):
-    return "–" if number is None else f"{number:+,.{digits}f}".replace("-", "−")
+    if number is None:
+        return "–"
+    text = rounded(number, digits).replace("-", "−")
+    return text if text.startswith("−") else f"+{text}"
 
 
 def money(amount, digits=0):
