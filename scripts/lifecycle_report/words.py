@@ -65,7 +65,7 @@ def month(date):
 
 
 def short_month(date):
-    return f"{date:%b} ’{date:%y}"
+    return f"{date:%b %y}"
 
 
 def full_month(date):
