@@ -183,13 +183,14 @@ class RandomShop:
     def habit(self, user):
         """Some people come often, on days that lie near to the edges of what is counted."""
         dice = self.dice
+        away = dice.choice((0, 0, 15, 40))
         for _ in range(dice.choice((0, 0, 6, 12, 25))):
             self.number += 1
             name, details = dice.choice((
                 ("onboarding_step_completed", (*STEPS, "unlisted", "rain_radar", None)), ("feature_used", (*FEATURES, "unlisted", None)),
                 ("product_viewed", (None,)), ("product_wished", (None,)), ("tea_drunk", (None,)),
             ))  # fmt: skip
-            day = AS_OF - timedelta(dice.choice((0, 1, 2, 6, 7, 27, 28, 29, 30, 55, 89, 90, dice.randrange(100))))
+            day = AS_OF - timedelta(away + dice.choice((0, 1, 2, 6, 7, 27, 28, 29, 30, 55, 89, 90, dice.randrange(100))))
             self.add("app/events", event_id=f"E{self.number}", user_id=user, session_id=dice.choice((None, f"H{self.number // 3}")),
                      event_name=name, occurred_at=self.text(self.moment(day)), city=None, detail=dice.choice(details),
                      product_id=dice.choice((None, "unlisted", *(f"P{n}" for n in range(12)))) if name.startswith("product") else None,
@@ -216,13 +217,14 @@ class RandomShop:
                 self.add("esp/suppressions", **said, channel=dice.choice((*CHANNELS, None, "fax")), reason=dice.choice(REASONS),
                          suppressed_at=self.text(self.moment() if self.chance(0.85) else None))  # fmt: skip
         for email in self.emails:
+            reads = dice.choice((0, 0.1))
             for _ in range(dice.choice((0, 0, 1, 3, 3, 8, 25))):
                 self.number += 1
                 sent = self.moment(self.day(AS_OF - timedelta(120)))
                 later = self.text(sent + timedelta(hours=10))
                 self.add("esp/messages", message_id=f"M{self.number}", campaign_id=f"CMP-0{1 + dice.randrange(9)}", email=self.spelled(email),
-                         sent_at=self.text(sent), opened_at=later if self.chance(0.1) else None,
-                         clicked_at=later if self.chance(0.05) else None, bounced_at=later if self.chance(0.1) else None,
+                         sent_at=self.text(sent), opened_at=later if self.chance(reads) else None,
+                         clicked_at=later if self.chance(reads / 2) else None, bounced_at=later if self.chance(0.1) else None,
                          unsubscribed_at=later if self.chance(0.03) else None,
                          complained_at=later if self.chance(0.02) else None)  # fmt: skip
         # of nobody
