@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from datetime import timedelta
 from itertools import pairwise
 from statistics import median
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import oracle
 import shop_answers
@@ -13,6 +13,8 @@ from shop_oracle import NEVER_ENDS, email_of, seed
 # the variables of dbt_project.yml
 MIN_ACTIVE_DAYS, SLIP_RATIO, MIN_EVENTS = 5, 3, 10
 MESSAGE_DAYS, IGNORED, GONE = 365, 5, 15
+OUTCOMES = ("sent", "delivered", "opened", "clicked", "unsubscribed", "complained")
+ZONES = available_timezones()
 GOALS = {"step": ("onboarding_step_completed", "onboarding_steps"), "feature": ("feature_used", "key_features")}
 
 
@@ -90,7 +92,8 @@ class Habits:
 
     def usual_time(self, person):
         """Weekday and hour by the person's own clock."""
-        zone = ZoneInfo(self.shop.profiles[person]["time_zone"] or self.shop.zone.key)
+        name = self.shop.profiles[person]["time_zone"]
+        zone = ZoneInfo(name) if name in ZONES else self.shop.zone
         own = [
             event["at"].replace(tzinfo=self.shop.zone).astimezone(zone)
             for event in self.events[person]
@@ -102,14 +105,13 @@ class Habits:
 
     def deliveries(self):
         """(person, channel) -> (when delivered, whether it was read) of the last year"""
-        channels = {row["campaign_id"]: row["channel"] for row in self.shop.raw["esp/campaigns"]}
+        channels = {row["campaign_id"]: row["channel"].lower() for row in self.shop.raw["esp/campaigns"]}
         found = defaultdict(list)
         for row in self.shop.raw["esp/messages"]:
-            done = {name: self.shop.wall(row[f"{name}_at"]) for name in ("sent", "delivered", "opened", "clicked", "bounced")}
-            done |= {name: self.shop.wall(row[f"{name}_at"]) for name in ("unsubscribed", "complained")}
+            done = {name: self.shop.wall(row.get(f"{name}_at")) for name in (*OUTCOMES, "bounced")}
             by_then = {name for name, at in done.items() if at and at < self.shop.end}
             at = done["delivered"] or done["sent"]
-            arrived = "bounced" not in by_then or by_then & {"opened", "clicked", "unsubscribed", "complained"}
+            arrived = "bounced" not in by_then or by_then & {*OUTCOMES[2:]}
             if "sent" in by_then and arrived and (self.as_of - at.date()).days < MESSAGE_DAYS:
                 for person in self.shop.owners["email", email_of(row["email"])]:
                     is_read = bool(by_then & {"opened", "clicked"})

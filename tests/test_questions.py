@@ -210,7 +210,7 @@ class Answers:
 
     def answer_23(self):
         metrics = self.habits.habit_metrics()
-        return [(day, *metrics[day]) for day in (date(2026, 6, 30), date(2026, 5, 31), date(2026, 4, 30))]
+        return [(day, *metrics[day]) for day in (date(2026, 6, 30), date(2026, 5, 31), date(2026, 4, 30), date(2026, 3, 31))]
 
 
 def segment_of(areas, r, f):
