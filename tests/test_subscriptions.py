@@ -30,6 +30,7 @@ def test_subscriptions_of_the_demo(marts, demo_shop):
     assert 10 < sum(wanted) < sum(active) < len(expected), "some are asked, and not all"
     assert any(trial) and {*converted} == {True, False, None}
     assert {row[5] is None for row in expected.values()} == {True, False}
+    assert len(expected) < len(subscription_answers.taken(demo_shop)), "some are of erased people"
 
 
 def test_movements_of_the_demo(marts, demo_shop):
