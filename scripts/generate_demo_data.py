@@ -342,8 +342,9 @@ SHARED = {
         where has_app and signed_in and channel in ('web', 'app') and u(order_no, 'seen') < 0.92
             and ordered_at < end_at()
     )
-    select t.* exclude (k), place, row_number() over (order by (started_at
-        + seconds(if(u(k, 'late') < 0.03, 432000 * u(k, 'delay'), 0)))::date, hash(k), k) as session_no
+    select t.* exclude (k), place, utc_offset, gone_at, row_number() over (order by (started_at
+        + seconds(if(u(k, 'late') < 0.03, 432000 * u(k, 'delay'), 0)))::date, hash(k), k) as session_no,
+        row_number() over (partition by no order by started_at, k) as visit
     from timed as t inner join app_users as a using (no)
     where started_at >= created_at and started_at < gone_at - interval 1 hour""",
     # a contact opts in at sign-up, leaves or not, returns or not; a spell is a time in which mail may be sent
@@ -541,35 +542,71 @@ TABLES = {
     select user_id, customer_id, email, city as default_city, region as default_region,
         country as default_country, utc(created_at) as created_at
     from app_users order by user_id""",
-    # the sort carries numbers only, text is made after it: half the memory
+    # The sort carries numbers only, text is made after it: half the memory. From 60 on i is a look at the widget of the
+    # home screen: no session, later on a day with one, at the person's own hour.
     "app/events": """
-    select session_id || '-' || i as event_id, number('u', no, 7) as user_id, session_id, event_name,
+    select session_id || '-' || i as event_id, number('u', no, 7) as user_id, if(i < 60, session_id, null) as session_id,
+        event_name,
         utc(if(session_no = 500 and i = 0, timestamp '2099-01-01',
-            if(session_no % 4001 = 7, end_at() + interval 9 hour, started_at)
-            + to_seconds(i * 30 + floor(25 * u(k, 'second'))::int))) as occurred_at,
-        word('ios ios android android web', no, 'platform') as platform,
+            case when i >= 60 then glance_at + to_minutes((i - 60) * 9)
+                when session_no % 4001 = 7 then end_at() + interval 9 hour + to_seconds(i * 30)
+                else started_at + to_seconds(i * 30) end + to_seconds(floor(25 * u(k, 'second'))::int))) as occurred_at,
+        platform,
         case when event_name like 'location%' then city_of(floor(100 * u(k, 'city')))
             when event_name in ('app_opened', 'feature_used') then city_of(place) end as city,
-        case when event_name not in ('product_viewed', 'product_added_to_cart', 'checkout_started') then null
-            when event_name <> 'product_viewed' or u(k, 'wanted') < 0.4
+        case when event_name not in ('product_viewed', 'product_wished', 'product_added_to_cart', 'checkout_started') then null
+            when event_name not in ('product_viewed', 'product_wished') or u(k, 'wanted') < 0.4
                 then coalesce(product_id, number('P', 1 + product_rank(session_no, 1.4)::int, 3))
-            else number('P', 1 + product_rank(k, 1.4)::int, 3) end as product_id
+            else number('P', 1 + product_rank(k, 1.4)::int, 3) end as product_id,
+        case when u(session_no, 'other device') < 0.12 then word('phone tablet', session_no, 'device')
+            when platform = 'web' then 'desktop'
+            else word('phone phone phone phone phone phone tablet', no, 'device') end as device,
+        case when event_name = 'onboarding_step_completed' then
+                nth('units_chosen location_allowed interests_chosen notifications_allowed', step - 1)
+            when event_name <> 'feature_used' or u(no, 'old app') < 0.04 then null
+            when i >= 60 then 'home_widget'
+            when kind = 'weather' then nth('rain_radar rain_radar rain_radar trail_map trail_map wind_layer snow_report sunset',
+                floor(8 * pow(u(k, 'feature'), 0.6 + 3 * u(no, 'curious')))::int)
+            else nth('gear_checklist order_status gear_checklist coffee_finder size_adviser store_finder',
+                floor(6 * pow(u(k, 'feature'), 0.6 + 3 * u(no, 'curious')))::int) end as detail
     from (
-        select *, session_no * 64 + i as k, number('s', session_no, 8) as session_id,
-            case when i = 0 then 'app_opened'
-                when kind = 'onboarding' and i < length - 1 then 'onboarding_step_completed'
-                when kind = 'onboarding' then 'location_added'
-                when tail = 2 and i = length - 1 then 'checkout_started'
-                when tail > 0 and i = length - tail then 'product_added_to_cart'
-                when u(k, 'odd') < 0.003 then 'widget_resized'
-                when kind = 'weather' and u(k, 'odd') > 0.985 then 'location_added'
-                when kind = 'weather'
-                    then word('screen_viewed screen_viewed location_searched feature_used', k, 'name')
-                else word('product_viewed product_viewed screen_viewed feature_used', k, 'name')
-                end as event_name
+        select * replace (case when i >= 60 then 'feature_used'
+                when event_name = 'onboarding_step_completed' and u(no * 8 + i, 'refuses') < if(i = 2, 0.2, 0.03)
+                    then 'screen_viewed'
+                when event_name not in ('screen_viewed', 'feature_used') then event_name
+                when i = 1 and kind <> 'onboarding' and step <= 4 and u(no * 8 + step, 'goes on') < 0.4
+                    then 'onboarding_step_completed'
+                when event_name = 'screen_viewed' and kind <> 'weather' and u(no, 'wishes') < 0.45 and u(k, 'wishes') < 0.35
+                    then 'product_wished'
+                else event_name end as event_name)
         from (
-            select *, unnest(range(length) || if(session_no % 307 = 3, [length - 1], [])) as i
-            from sessions order by session_no, i
+            select *, session_no * 64 + i as k, number('s', session_no, 8) as session_id,
+                word('ios ios android android web', no, 'platform') as platform,
+                if(kind = 'onboarding', i, floor(4 * u(no, 'steps'))::int + visit) as step,
+                case when i = 0 then 'app_opened'
+                    when kind = 'onboarding' and i < length - 1 then 'onboarding_step_completed'
+                    when kind = 'onboarding' then 'location_added'
+                    when tail = 2 and i = length - 1 then 'checkout_started'
+                    when tail > 0 and i = length - tail then 'product_added_to_cart'
+                    when u(k, 'odd') < 0.003 then 'widget_resized'
+                    when kind = 'weather' and u(k, 'odd') > 0.985 then 'location_added'
+                    when kind = 'weather'
+                        then word('screen_viewed screen_viewed location_searched feature_used', k, 'name')
+                    else word('product_viewed product_viewed screen_viewed feature_used', k, 'name')
+                    end as event_name
+            from (
+                select *, unnest(range(length) || if(session_no % 307 = 3, [length - 1], []) || if(
+                    u(no, 'widget') < 0.4 and u(session_no, 'glances') < 0.8 and session_no % 4001 <> 7
+                        and glance_at > started_at + interval 1 hour and glance_at < gone_at - interval 1 hour
+                        and berlin(glance_at + interval 1 hour)::date = berlin(started_at)::date,
+                    range(60, 61 + floor(4 * u(session_no, 'glances often'))::int), [])) as i
+                from (
+                    select *, date_trunc('day', started_at + to_hours(utc_offset))
+                        + seconds(3600 * (14.5 + 6 * u(no, 'own hour') - utc_offset) + 1500 * u(session_no, 'glance')) as glance_at
+                    from sessions
+                )
+                order by session_no, i
+            )
         )
     )""",
     "esp/contacts": """

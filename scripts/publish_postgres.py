@@ -27,6 +27,7 @@ import duckdb
 from common import Problem, quoted, run_script
 
 AGGREGATES = [
+    "active_day_histogram",
     "audience_summary",
     "build_settings",
     "campaign_engagement",
@@ -37,10 +38,12 @@ AGGREGATES = [
     "cohort_value",
     "consent_changes",
     "growth_accounting",
+    "habit_metrics",
     "lifecycle_metrics",
     "location_cohorts",
     "metric_benchmarks",
     "metric_health",
+    "onboarding_cohorts",
     "product_affinities",
     "products",
     "rejected_reasons",

@@ -22,7 +22,7 @@ COLUMNS = {
     "shop/referrals": "referral_id referrer_customer_id referee_email invited_at signed_up_at",
     "shop/feedback": "feedback_id customer_id kind score submitted_at",
     "app/users": "user_id customer_id email default_city default_region default_country created_at",
-    "app/events": "event_id user_id session_id event_name occurred_at platform city product_id",
+    "app/events": "event_id user_id session_id event_name occurred_at platform city product_id device detail",
     "esp/contacts": "contact_id email customer_id created_at",
     "esp/consents": "email phone user_id channel status source changed_at",
     "esp/suppressions": "email phone user_id channel reason suppressed_at",
@@ -202,6 +202,41 @@ select count(distinct channel) from consents
 
 -- sms consents by phone: 100 to 2000
 select count(*) from consents where channel = 'sms' and phone is not null
+
+-- events of people without a session: 5000 to 20000
+select count(*) from events where session_id is null
+
+-- such events that are no look at the widget: 0 to 0
+select count(*) from events where session_id is null and (event_name <> 'feature_used' or detail <> 'home_widget')
+
+-- days on which there is nothing else: 0 to 0
+select count(*) from (select user_id, (occurred_at at time zone 'Europe/Berlin')::date as berlin_day from events group by all
+having count(session_id) = 0)
+
+-- such events that come first on their day: 0 to 0
+select count(*) from (select session_id, row_number() over (partition by user_id, (occurred_at at time zone 'Europe/Berlin')::date
+order by occurred_at) as n from events) where session_id is null and n = 1
+
+-- users with a first step: 1100 to 1500
+select count(distinct user_id) from events where detail = 'units_chosen'
+
+-- of them with the last one: 350 to 650
+select count(distinct user_id) from events where detail = 'notifications_allowed'
+
+-- users of the rain radar: 600 to 800
+select count(distinct user_id) from events where detail = 'rain_radar'
+
+-- users of the sunset: 150 to 350
+select count(distinct user_id) from events where detail = 'sunset'
+
+-- users with a wish: 250 to 700
+select count(distinct user_id) from events where event_name = 'product_wished' and product_id is not null
+
+-- wishes for nothing: 0 to 0
+select count(*) from events where event_name = 'product_wished' and product_id is null
+
+-- users with two devices: 300 to 1200
+select count(*) from (select user_id from events group by 1 having count(distinct device) > 1)
 
 -- push consents by user: 100 to 2000
 select count(*) from consents where channel = 'push' and user_id is not null

@@ -96,6 +96,20 @@ def described_columns(manifest, node):
     return columns
 
 
+def test_without_an_app_habits_are_there_and_say_nothing(warehouse):
+    """Every person is a row; what is counted is 0, what is not known null, and what defines the goals is there."""
+    people, rows = warehouse.row("select count(*) from marts.customers")[0], warehouse.dicts("select * from marts.customer_habits")
+    assert len(rows) == people > 0
+    known = {"person_id": None, "onboarding_steps": 4, "key_features": 4}
+    for row in rows:
+        assert {name: value for name, value in row.items() if value and name not in known} == {}
+        assert row["onboarding_steps"] == row["key_features"] == 4
+        assert row["active_days_90d"] == row["longest_streak_days"] == row["sessions_30d"] == row["onboarding_steps_done"] == 0
+        assert row["is_slipping"] is row["viewed_not_bought"] is row["wished_not_bought"] is False
+    for mart in ("habit_metrics", "active_day_histogram", "onboarding_cohorts"):
+        assert warehouse.row(f"select count(*) from marts.{mart}") == (0,)
+
+
 def test_macros_that_models_and_tests_call_are_described(manifest):
     called = {macro for node in manifest["nodes"].values() for macro in node["depends_on"]["macros"]}
     own = {name for name in called if name.startswith(f"macro.{manifest['metadata']['project_name']}.")}
