@@ -50,7 +50,8 @@
                      'max_basket_products', 'affinity_min_baskets', 'next_product_rules', 'replacement_lead_days',
                      'replacement_overdue_days', 'tier_review_days', 'contact_window_days', 'fatigue_cap', 'feedback_days',
                      'touchpoint_days', 'silent_after_days', 'onboarding_days', 'goal_window_days', 'comeback_window_days',
-                     'habit_min_active_days', 'habit_min_events', 'habit_message_days', 'habit_ignored_messages', 'habit_gone_messages'] -%}
+                     'habit_min_active_days', 'habit_min_events', 'habit_message_days', 'habit_ignored_messages', 'habit_gone_messages',
+                     'upgrade_after_days'] -%}
         {%- set value = var(name) -%}
         {%- set may_be_null = name in ['at_risk_after_days', 'lapsed_after_days'] -%}
         {%- if not (value is none and may_be_null) and (value is not integer or value is boolean or value < 1) -%}

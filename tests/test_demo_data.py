@@ -21,6 +21,8 @@ COLUMNS = {
     "shop/products": "product_id product_name category brand replacement_cycle_days",
     "shop/referrals": "referral_id referrer_customer_id referee_email invited_at signed_up_at",
     "shop/feedback": "feedback_id customer_id kind score submitted_at",
+    "shop/subscriptions": "subscription_id customer_id plan status price currency interval trial_ends_at started_at renewed_at"
+    " paused_at cancelled_at",
     "app/users": "user_id customer_id email default_city default_region default_country created_at",
     "app/events": "event_id user_id session_id event_name occurred_at platform city product_id device detail",
     "esp/contacts": "contact_id email customer_id created_at",
@@ -291,6 +293,52 @@ campaign_id from messages group by 1 having max(sent_at) < timestamptz '2026-06-
 -- campaign stages: 4 to 4
 select count(distinct stage) from campaigns where stage in ('reach', 'act', 'convert', 'engage')
 
+-- duplicate subscriptions: 3 to 9
+select count(*) - count(distinct subscription_id) from subscriptions
+
+-- intervals of subscriptions: 4 to 4
+select count(distinct interval) from subscriptions where interval in ('week', 'month', 'quarter', 'year')
+
+-- subscriptions by the fortnight: 1 to 9
+select count(*) from subscriptions where interval = 'fortnight'
+
+-- subscriptions in XXX: 1 to 9
+select count(*) from subscriptions where currency = 'XXX'
+
+-- subscriptions below 0: 1 to 9
+select count(*) from subscriptions where price < 0
+
+-- subscriptions cancelled before they started: 1 to 9
+select count(*) from subscriptions where cancelled_at < started_at
+
+-- subscriptions cancelled after as-of: 1 to 20
+select count(*) from subscriptions where cancelled_at >= '2026-07-01'
+
+-- subscriptions started after as-of: 1 to 20
+select count(*) from subscriptions where started_at >= '2026-07-01'
+
+-- plans of subscriptions: 3 to 3
+select count(distinct plan) from subscriptions
+
+-- people with several subscriptions: 30 to 200
+select count(*) from (select customer_id from subscriptions group by 1 having count(distinct subscription_id) > 1)
+
+-- trials: 80 to 300
+select count(*) from subscriptions where trial_ends_at is not null
+
+-- trials that were given up: 20 to 100
+select count(*) from subscriptions where cancelled_at::date <= trial_ends_at::date
+
+-- paused subscriptions: 3 to 40
+select count(*) from subscriptions where paused_at is not null and status = 'paused'
+
+-- subscriptions that somebody pays for: 80 to 200
+select count(*) from subscriptions where status = 'active'
+
+-- renewals out of their time: 0 to 0
+select count(*) from subscriptions where renewed_at not between coalesce(trial_ends_at, started_at) and
+least(paused_at, cancelled_at, '2026-06-30 23:59:59') and cancelled_at >= started_at
+
 -- real addresses: 0 to 0
 select count(*) from (select email from customers union all select email from orders union all select
 email from users union all select email from contacts union all select referee_email from referrals) where
@@ -364,7 +412,7 @@ def test_another_seed_other_data(demo, tmp_path):
 def test_columns(demo, table):
     described = duckdb.sql(f"describe from '{demo}/{table}.parquet'").fetchall()
     assert [row[0] for row in described] == COLUMNS[table].split()
-    money = {row[1] for row in described if row[0] in ("unit_price", "amount", "cost")}
+    money = {row[1] for row in described if row[0] in ("unit_price", "amount", "cost", "price")}
     assert money <= {"DECIMAL(18,2)"}
 
 

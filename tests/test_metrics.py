@@ -103,6 +103,7 @@ def answers(built, marts, metrics):
         "returns": (["comebacks"], ["comeback__from_stage"]),
         "onboarding": (["newcomers_followed", "newcomers_done", "done_in_first_days"], ["onboarding_cell__name"]),
         "platform": (["people_with_rhythm", "slipping_people", "slipping_share"], ["person__platform"]),
+        "subscriptions": (["churned_mrr", "trial_conversion_rate"], ["subscription_month__is_complete"]),
         "first order": (people, ["person__first_order_date__month"]),
     }
     arguments = []
@@ -331,6 +332,21 @@ def expected_habits(rows):
     return {"people_with_rhythm": known, "slipping_people": slipping, "slipping_share": ratio(slipping, known)}
 
 
+def expected_subscriptions(rows):
+    """Of rows of subscription_movements; stocks are those of the last month."""
+    if not rows:
+        return {}
+    last = max(rows, key=lambda row: row["month"])
+    flows = ("new_mrr", "expansion_mrr", "contraction_mrr", "churned_mrr", "reactivated_mrr")
+    trials = ("trials_started", "trials_ended", "trials_converted")
+    sums = {name: sum(row[name] for row in rows) for name in (*flows, *trials)}
+    return sums | {
+        "mrr": last["closing_mrr"],
+        "subscribers": last["subscribers"],
+        "trial_conversion_rate": ratio(sums["trials_converted"], sums["trials_ended"]),
+    }
+
+
 @pytest.fixture(scope="module")
 def rows(marts):
     """The rows of the marts that metrics are taken from."""
@@ -339,6 +355,7 @@ def rows(marts):
         for mart in (
             "growth_accounting", "orders", "cohort_retention", "cohort_retention_30d", "stage_transitions",
             "order_lines", "campaign_engagement", "consent_changes", "comebacks", "onboarding_cohorts", "customer_habits",
+            "subscription_movements",
         )
     }  # fmt: skip
     read["days"] = marts.dicts("select * from marts.lifecycle_metrics order by metric_date")
@@ -367,6 +384,7 @@ def test_every_metric_in_total(answers, rows, marts, metrics):
         | expected_app_use(rows["app days"][-1])
         | expected_onboarding(rows["onboarding_cohorts"])
         | expected_habits(rows["customer_habits"])
+        | expected_subscriptions(rows["subscription_movements"])
         | {"stage_people": sum(row["people"] for row in rows["stage_transitions"] if row["month"] == last_month)}
     )
     assert set(expected) == metrics, "every metric is checked"
@@ -399,6 +417,8 @@ def test_every_metric_by_month(answers, rows):
         )),
         (expected_app_use, defaultdict(dict, {month_of(row["metric_date"]): row for row in rows["app days"]})),
     ]  # fmt: skip
+        (expected_subscriptions, grouped(rows["subscription_movements"], lambda row: month_of(row["month"]))),
+    ]
     expected = {
         (month,): expected_stocks(row) | {k: v for of, groups in parts for k, v in of(groups[month]).items()}
         for month, row in last_day.items()
@@ -492,8 +512,9 @@ def test_by_a_dimension_of_their_own(answers, rows):
         ("returns", "comebacks", "from_stage", expected_comebacks),
         ("onboarding", "onboarding_cohorts", "name", expected_onboarding),
         ("platform", "customer_habits", "platform", expected_habits),
+        ("subscriptions", "subscription_movements", "is_complete", expected_subscriptions),
     ):
-        groups = grouped(rows[mart], lambda row, column=column: row[column])
+        groups = grouped(rows[mart], lambda row, column=column: None if row[column] is None else str(row[column]))
         asked = next(iter(answers[name].values())).keys()
         assert len(groups) > 1
         check(answers[name], {(group,): {metric: of(own)[metric] for metric in asked} for group, own in groups.items()})
