@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+from reported import measured
 from support import PROJECT, script
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (requirements/dev.lock)")
@@ -28,8 +29,10 @@ A4 = (694, 1024)  # what is left of the page within its margins, in pixels
 
 @pytest.fixture(scope="module")
 def page(published_demo, tmp_path_factory):
-    out = tmp_path_factory.mktemp("browser") / "report.html"
-    done = script("report.py", "--from", published_demo, "--out", out)
+    """The report of the demo with measured campaigns, which has every section and column."""
+    folder = tmp_path_factory.mktemp("browser")
+    out = folder / "report.html"
+    done = script("report.py", "--from", measured(published_demo, folder / "customer_lifecycle.duckdb"), "--out", out)
     assert done.returncode == 0, done.stderr
     return out
 

@@ -102,10 +102,10 @@ def curves(series, ticks, height=220):
          "points": line([value for _, value in points], height, 0, top, [x for x, _ in points])}
         for name, colour, points in series
     ]  # fmt: skip
-    for x in {drawn["points"][-1][0] for drawn in lines}:  # labels stand at the ends of their lines
+    for x in {drawn["points"][-1][0] for drawn in lines}:  # labels stand at the ends of their lines, or below where others go on
         ending = sorted((drawn for drawn in lines if drawn["points"][-1][0] == x), key=lambda drawn: drawn["points"][-1][1])
         for drawn, at in zip(ending, apart([drawn["points"][-1][1] for drawn in ending], height), strict=True):
-            drawn["x"], drawn["at"] = x, at
+            drawn["x"], drawn["at"] = x, at if x == WIDE else min(at + 26, height - 8)
     return {"height": height, "lines": lines, "y": [(0, top), (height / 2, top / 2), (height, 0)], "ticks": ticks}
 
 

@@ -187,7 +187,7 @@ def subscriptions(rows):
     complete = [row for row in months if row["is_complete"]]
     return {
         "latest": complete[-1] if complete else months[-1],
-        "chart": columns(months, {"reactivated_mrr": "1", "expansion_mrr": "b", "new_mrr": "a"},
+        "chart": columns(months, {"reactivated_mrr": "e", "expansion_mrr": "b", "new_mrr": "a"},
                          {"contraction_mrr": "d", "churned_mrr": "c"}),
         "months": months[::-1],
         "words": MOVEMENTS,
