@@ -57,7 +57,7 @@
 {% endmacro %}
 
 
-{#- Files are only added: an invocation is green if its last row says so. What marts are and mean is written for scripts/publish.py. -#}
+{#- Files are only added: an invocation is green if a second row says so. -#}
 {% macro spark__start_invocation() %}
     {%- do run_query("create schema if not exists audit") -%}
     {%- do run_query("create table if not exists audit.invocations (invocation_id string, command string, started_at timestamp_ntz, is_green boolean, is_whole boolean, marts_schema string) "
@@ -65,7 +65,29 @@
     {%- if flags.WHICH in ['build', 'run', 'seed', 'test'] -%}{%- do run_query("insert into audit.invocations " ~ invocation_row('null')) -%}{%- endif -%}
 {% endmacro %}
 
-{% macro spark__record_invocation(green) %}insert into audit.invocations {{ invocation_row(green) }}{% endmacro %}
+{% macro spark__record_invocation(green) %}
+    {{ describe_marts() }}
+    insert into audit.invocations {{ invocation_row(green) }}
+{% endmacro %}
+
+{#- What is a mart, and what it and its columns mean: Parquet files do not say, and scripts/publish.py does. -#}
+{% macro describe_marts() %}
+    {%- set rows = [] -%}
+    {%- for mart in own_nodes() if mart.resource_type == 'model' and mart.config.materialized == 'table' and mart.config.persist_docs.relation -%}
+        {%- set name = spark_text(mart.schema) ~ ', ' ~ spark_text(mart.alias) ~ ', ' -%}
+        {%- do rows.append('(' ~ name ~ 'null, ' ~ spark_text(mart.description) ~ ')') -%}
+        {%- for column in mart.columns.values() -%}{%- do rows.append('(' ~ name ~ spark_text(column.name) ~ ', ' ~ spark_text(column.description) ~ ')') -%}{%- endfor -%}
+    {%- endfor -%}
+    {%- do run_query("create table if not exists audit.marts (marts_schema string, mart string, column_name string, description string) using parquet location '"
+        ~ spark_folder() ~ "/audit/marts'") -%}
+    {%- do run_query("insert overwrite table audit.marts values " ~ rows | join(', ')) -%}
+{% endmacro %}
+
+
+{#- A value as a literal: Spark reads backslashes itself. -#}
+{% macro spark_text(value) %}
+    {{ return('null' if value is none else "'" ~ value | string | replace('\\', '\\\\') | replace("'", "\\'") ~ "'") }}
+{% endmacro %}
 
 
 {#- dbt-spark's session method pastes values between quotes: an apostrophe breaks the statement, and a null becomes 'None'. -#}
@@ -74,8 +96,7 @@
     {%- for row in agate_table.rows -%}
         {%- set cells = [] -%}
         {%- for name in agate_table.column_names -%}
-            {%- set literal = 'null' if row[name] is none else "'" ~ row[name] | string | replace('\\', '\\\\') | replace("'", "\\'") ~ "'" -%}
-            {%- do cells.append("cast(" ~ literal ~ " as " ~ types.get(name, adapter.convert_type(agate_table, loop.index0)) ~ ")") -%}
+            {%- do cells.append("cast(" ~ spark_text(row[name]) ~ " as " ~ types.get(name, adapter.convert_type(agate_table, loop.index0)) ~ ")") -%}
         {%- endfor -%}
         {%- do rows.append("(" ~ cells | join(', ') ~ ")") -%}
     {%- endfor -%}
