@@ -7,10 +7,12 @@
     {{ return("regexp_replace(" ~ text ~ ", r'" ~ pattern ~ "', '" ~ by ~ "')") }}
 {% endmacro %}
 
+{% macro spark__instant_text(instant) %}{{ return("(cast(" ~ instant ~ " as string) || '+00')") }}{% endmacro %}
+
 {% macro spark__json_row(names, prefix) %}
     {%- set pairs = [] -%}
     {%- for name in names -%}{%- do pairs.append("'" ~ name ~ "', " ~ prefix ~ name) -%}{%- endfor -%}
-    {{ return("to_json(named_struct(" ~ pairs | join(', ') ~ "), map('ignoreNullFields', 'false', 'timestampNTZFormat', 'yyyy-MM-dd HH:mm:ss'))") }}
+    {{ return("to_json(named_struct(" ~ pairs | join(', ') ~ "), map('ignoreNullFields', 'false', 'timestampFormat', 'yyyy-MM-dd HH:mm:ssx', 'timestampNTZFormat', 'yyyy-MM-dd HH:mm:ss'))") }}
 {% endmacro %}
 
 {#- Spark has no normal forms of Unicode: a letter and its accent stay two where they are written so -#}
