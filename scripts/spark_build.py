@@ -32,7 +32,8 @@ def build(folder, target, variables, dbt_arguments):
         code = import_raw(folder, given)
         if code:
             return code
-        clear_tables(folder / "tables")
+        if target == "spark_session" and os.environ.get("LIFECYCLE_SPARK_CATALOGUE", "in-memory") == "in-memory":
+            clear_tables(folder / "tables")
         return dbt("build", "--target", target, *given, *dbt_arguments, folder=folder, parsed="spark")
 
 
@@ -51,7 +52,7 @@ def import_raw(folder, given):
 
 def clear_tables(tables):
     """A session that starts with an empty catalogue makes no table where files of an earlier one are."""
-    for schema in tables.glob("*.db") if os.environ.get("LIFECYCLE_SPARK_CATALOGUE", "in-memory") == "in-memory" else ():
+    for schema in tables.glob("*.db"):
         remove(schema)
 
 
