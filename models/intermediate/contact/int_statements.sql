@@ -9,7 +9,13 @@ suppressions as (
 ),
 
 messages as (
-    select * from {{ ref('stg_esp__messages') }}
+    select
+        email,
+        unsubscribed_at,
+        {{ wall_clock_to_utc('unsubscribed_at') }} as unsubscribed_at_utc,
+        complained_at,
+        {{ wall_clock_to_utc('complained_at') }} as complained_at_utc
+    from {{ ref('stg_esp__messages') }}
     where unsubscribed_at is not null or complained_at is not null
 ),
 
@@ -86,7 +92,7 @@ said as (
         '{{ statement }}' as statement,
         null as source,
         {{ column }} as said_at,
-        {{ wall_clock_to_utc(column) }} as said_at_utc
+        {{ column }}_utc as said_at_utc
     from messages
     where {{ column }} is not null
     {% endfor %}
