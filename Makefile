@@ -84,7 +84,7 @@ lint: .venv/dev data/demo ## ruff and sqlfluff
 	LIFECYCLE_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests/dbt
 
 clean: ## remove everything that was made, but not your data
-	rm -rf .venv .venv-superset .superset tests/report/node_modules target logs exports published warehouse/*.duckdb data/demo data/demo_state
+	rm -rf .venv .venv-superset .superset tests/report/node_modules target logs exports published warehouse/*.duckdb warehouse/spark data/demo data/demo_state
 
 data/demo: | .venv/core
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo

@@ -9,6 +9,7 @@ What follows `--` goes to dbt. Exit codes: those of dbt, or 2 usage, 75 busy: an
 """
 
 import argparse
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -25,6 +26,10 @@ IMPORT = "raw_data.duckdb"
 def build(folder, target, variables, dbt_arguments):
     """Import and build; returns dbt's exit code."""
     folder = folder.absolute()
+    if importlib.util.find_spec("dbt.adapters.spark") is None:
+        raise Problem(USAGE, "dbt-spark is not installed; run `make .venv/spark`")
+    if target == "spark_session" and not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        raise Problem(USAGE, "Spark needs Java 17 or later (Debian: openjdk-17-jre-headless)")
     private()
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder, "spark_build"):
@@ -64,8 +69,6 @@ def remove(folder):
 def dbt(*arguments, folder, parsed):
     """dbt in a process of its own, which is one session of Spark; engines parse the project apart."""
     program = Path(sys.executable).with_name("dbt")
-    if not program.exists():
-        raise Problem(USAGE, f"{program} is not there; run `make .venv/spark`")
     places = {
         "LIFECYCLE_SPARK": str(folder),
         "LIFECYCLE_WAREHOUSE": str(folder / IMPORT),
