@@ -97,11 +97,19 @@
 {#- A declared type in the words of physical_type. -#}
 {% macro type_name(type) %}{{ return('varchar' if type == 'string' else type) }}{% endmacro %}
 
-{#- The named columns as one text that no other row has, the same on every engine: each value behind its length. -#}
-{% macro row_text(names, prefix='') %}
+{#- An instant as text, in UTC. -#}
+{% macro instant_text(instant) %}{{ return(adapter.dispatch('instant_text')(instant)) }}{% endmacro %}
+{% macro duckdb__instant_text(instant) %}{{ return("cast(" ~ instant ~ " as string)") }}{% endmacro %}
+
+{#-
+  The named columns as one text that no other row has, the same on every engine (but for doubles): each value behind its length.
+  `types` are the columns' physical types, where they may be instants.
+-#}
+{% macro row_text(names, prefix='', types={}) %}
     {%- set parts = [] -%}
     {%- for name in names -%}
-        {%- set text = "cast(" ~ prefix ~ name ~ " as string)" -%}
+        {%- set is_instant = types.get(name) == 'TIMESTAMP WITH TIME ZONE' -%}
+        {%- set text = instant_text(prefix ~ name) if is_instant else "cast(" ~ prefix ~ name ~ " as string)" -%}
         {%- do parts.append("coalesce(cast(length(" ~ text ~ ") as string) || ':' || " ~ text ~ ", '-')") -%}
     {%- endfor -%}
     {{ return(parts | join(" || ")) }}

@@ -4,7 +4,9 @@
   has what was counted in each. Parquet becomes a view, what is optional and absent a typed, empty one, so that models use
   plain source(). All problems are collected, and one error names every one of them.
 -#}
-{% macro prepare_raw() %}
+{% macro prepare_raw() %}{{ return(adapter.dispatch('prepare_raw')()) }}{% endmacro %}
+
+{% macro duckdb__prepare_raw() %}
     {%- if execute -%}
         {%- set problems, warnings = variable_problems(), [] -%}
         {%- if not run_query("select getvariable('raw_reader')").rows[0][0] -%}

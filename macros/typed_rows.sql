@@ -22,7 +22,7 @@
         {%- do physical.update({column.name: physical_type(column)}) -%}
     {%- endfor -%}
     {%- set has_instance = 'instance' in physical -%}
-    {%- set raw_text = ("coalesce(raw_instance || '/', '') || " if has_instance else '') ~ row_text(names, 'raw__') -%}
+    {%- set raw_text = ("coalesce(raw_instance || '/', '') || " if has_instance else '') ~ row_text(names, 'raw__', physical) -%}
     {%- set earliest = "cast('" ~ var('earliest_plausible_date') ~ "' as timestamp)" -%}
 
     {#- what a typed column still becomes: ids of one of several shops say which, cents are units, implausible times are unknown -#}

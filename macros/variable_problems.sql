@@ -20,7 +20,7 @@
         {%- endfor -%}
     {%- endif -%}
 
-    {%- if target.database in ['raw_import', 'staging', 'intermediate', 'marts', 'audiences', 'seeds', 'audit', 'main'] or '.' in target.database -%}
+    {%- if target.type == 'duckdb' and (target.database in ['raw_import', 'staging', 'intermediate', 'marts', 'audiences', 'seeds', 'audit', 'main'] or '.' in target.database) -%}
         {%- do problems.append("LIFECYCLE_WAREHOUSE: DuckDB cannot tell a file called '" ~ target.database ~ "' from a schema; rename it") -%}
     {%- endif -%}
 

@@ -43,6 +43,12 @@ def only_one(folder, name):
         yield lock
 
 
+def add_warehouse(parser):
+    """The option that says where the marts are: a DuckDB file, or the folder of a build on Spark."""
+    default = os.environ.get("LIFECYCLE_WAREHOUSE", "warehouse/lifecycle.duckdb")
+    parser.add_argument("--warehouse", "--from", dest="warehouse", type=Path, default=default, help="or LIFECYCLE_SPARK, the folder of a build on Spark")
+
+
 def add_schema(parser):
     """The option that says where the marts are in the warehouse; in a published file they are in `marts`."""
     default = os.environ.get("LIFECYCLE_MARTS_SCHEMA", "marts")
@@ -53,12 +59,38 @@ def connect_green(warehouse, schema):
     """A connection with the warehouse attached read-only; raise Problem if its last build is not green."""
     connection = duckdb.connect()
     try:
-        connection.execute(f"attach {quoted(warehouse)} as warehouse (read_only)")
+        if warehouse.is_dir():
+            attach_folder(connection, warehouse, schema)
+        else:
+            connection.execute(f"attach {quoted(warehouse)} as warehouse (read_only)")
         check_green(connection, schema)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def attach_folder(connection, folder, schema):
+    """What Spark wrote (macros/prepare_raw_spark.sql), as a warehouse of views on Parquet files."""
+    files = {name: folder / "audit" / name / "*.parquet" for name in ("invocations", "marts")}
+    if not all(any(path.parent.glob("*.parquet")) for path in files.values()):
+        raise Problem(WRONG, f"{folder}: Spark has built no marts there; run scripts/spark_build.py")
+    connection.execute("attach ':memory:' as warehouse")
+    connection.execute("create schema warehouse.audit")
+    connection.execute(f"""create table warehouse.audit.invocations as
+        select invocation_id, command, min(started_at) as started_at, bool_and(is_green) as is_green, bool_and(is_whole) as is_whole, marts_schema
+        from read_parquet({quoted(files["invocations"])}) group by all order by started_at""")
+    connection.execute(f'create schema warehouse."{schema}"')
+    described = f"from read_parquet({quoted(files['marts'])}) where marts_schema = {quoted(schema)}"
+    for mart, description in connection.execute(f"select mart, description {described} and column_name is null order by all").fetchall():
+        path = folder / "tables" / f"{schema}.db" / mart
+        if not any(path.glob("*.parquet")):
+            raise Problem(WRONG, f"{path}: the mart is not there; run scripts/spark_build.py")
+        relation = f'warehouse."{schema}"."{mart}"'
+        connection.execute(f"create view {relation} as from read_parquet({quoted(path / '*.parquet')})")
+        connection.execute(f"comment on view {relation} is {quoted(description)}")
+    for mart, column, description in connection.execute(f"select mart, column_name, description {described} and column_name is not null").fetchall():
+        connection.execute(f'comment on column warehouse."{schema}"."{mart}"."{column}" is {quoted(description)}')
 
 
 def check_green(connection, schema):
@@ -86,13 +118,14 @@ def copy_marts(connection, schema, target):
     connection.execute(f"attach {quoted(target)} as published (storage_version {quoted(STORAGE_VERSION)})")
     connection.execute("create schema published.marts")
     here = f"database_name = 'warehouse' and schema_name = {quoted(schema)}"
-    tables = connection.execute(f"select table_name from duckdb_tables() where {here} order by table_name").fetchall()
+    relations = f"""(select table_name, comment from duckdb_tables() where {here}
+        union all select view_name, comment from duckdb_views() where {here} and not internal)"""
+    tables = connection.execute(f"select table_name from {relations} order by table_name").fetchall()
     for number, (table,) in enumerate(tables, start=1):
         print(f"[{number}/{len(tables)}] {table}", flush=True)
         connection.execute(f'create table published.marts."{table}" as from warehouse."{schema}"."{table}"')
     comments = connection.execute(f"""
-        select 'table published.marts."' || table_name || '"', comment from duckdb_tables()
-        where {here} and comment is not null
+        select 'table published.marts."' || table_name || '"', comment from {relations} where comment is not null
         union all
         select 'column published.marts."' || table_name || '"."' || column_name || '"', comment from duckdb_columns()
         where {here} and comment is not null""").fetchall()
@@ -159,7 +192,8 @@ def publish(warehouse, published, parquet=None, schema="marts"):
     if parquet and parquet.exists() and not parquet.is_symlink():
         raise Problem(USAGE, f"{parquet} was not made by this program, which would replace it; name another --parquet")
     private()
-    close_what_dbt_wrote(warehouse)
+    if not warehouse.is_dir():
+        close_what_dbt_wrote(warehouse)
     for path in filter(None, (published, parquet)):
         path.parent.mkdir(parents=True, exist_ok=True)
     with only_one(published.parent, "publish"):
@@ -186,9 +220,7 @@ def publish(warehouse, published, parquet=None, schema="marts"):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument(
-        "--warehouse", type=Path, default=os.environ.get("LIFECYCLE_WAREHOUSE", "warehouse/lifecycle.duckdb")
-    )
+    add_warehouse(parser)
     parser.add_argument(
         "--published",
         type=Path,

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from common import USAGE, WRONG, Problem, private, quoted, run_script, written_whole
-from publish import add_schema, connect_green, only_one
+from publish import add_schema, add_warehouse, connect_green, only_one
 
 COLUMNS = "as_of_date, audience, event, person_id, entered_on, is_holdout, holdout_share"
 
@@ -101,9 +101,7 @@ def record(warehouse, state, schema="marts"):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument(
-        "--warehouse", type=Path, default=os.environ.get("LIFECYCLE_WAREHOUSE", "warehouse/lifecycle.duckdb")
-    )
+    add_warehouse(parser)
     parser.add_argument("--state", type=Path, default=os.environ.get("LIFECYCLE_STATE", "state"))
     add_schema(parser)
     options = parser.parse_args(arguments)

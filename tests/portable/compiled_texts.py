@@ -23,8 +23,8 @@ from support import DEMO, PROJECT, dbt
 
 # Arguments of dispatched macros that are no SQL (patterns, names, units): neutral calls leave them out.
 NOT_SQL = {"pattern", "by", "names", "prefix", "zone", "target", "formats", "grain"}
-# Dispatched macros that answer other macros: they write no SQL.
-NOT_TEXT = {"physical_type"}
+# Dispatched macros that answer other macros, or are hooks: they write no SQL of a model.
+NOT_TEXT = {"physical_type", "prepare_raw", "record_invocation"}
 # What raw files have where the source YAML declares this type; CSV has text everywhere.
 RAW_TYPES = {
     "string": ["varchar"],

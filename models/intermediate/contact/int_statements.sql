@@ -9,7 +9,13 @@ suppressions as (
 ),
 
 messages as (
-    select * from {{ ref('stg_esp__messages') }}
+    select
+        email,
+        unsubscribed_at,
+        {{ wall_clock_to_utc('unsubscribed_at') }} as unsubscribed_at_utc,
+        complained_at,
+        {{ wall_clock_to_utc('complained_at') }} as complained_at_utc
+    from {{ ref('stg_esp__messages') }}
     where unsubscribed_at is not null or complained_at is not null
 ),
 
@@ -86,7 +92,7 @@ said as (
         '{{ statement }}' as statement,
         null as source,
         {{ column }} as said_at,
-        {{ wall_clock_to_utc(column) }} as said_at_utc
+        {{ column }}_utc as said_at_utc
     from messages
     where {{ column }} is not null
     {% endfor %}
@@ -167,29 +173,31 @@ per_address as (
     from erasures
 ),
 
+with_known_channel as (
+    select
+        per_address.*,
+        channels.channel as known_channel
+    from per_address
+    left join channels on per_address.channel = channels.channel
+    where per_address.address is not null
+),
+
 -- a no to an unnamed or unknown channel is a no to all, and so is an erasure; a yes is one to nothing
 per_channel as (
     select
-        per_address.address_type,
-        per_address.address,
+        with_known_channel.address_type,
+        with_known_channel.address,
         channels.channel,
-        per_address.statement,
-        per_address.source,
-        per_address.said_at,
-        per_address.said_at_utc
-    from per_address
+        with_known_channel.statement,
+        with_known_channel.source,
+        with_known_channel.said_at,
+        with_known_channel.said_at_utc
+    from with_known_channel
     inner join channels
         on
-            per_address.channel = channels.channel
-            or per_address.statement = 'erased'
-            or (
-                per_address.statement != 'opted_in'
-                and (
-                    per_address.channel is null
-                    or per_address.channel not in (select known.channel from {{ ref('channels') }} as known)
-                )
-            )
-    where per_address.address is not null
+            with_known_channel.known_channel = channels.channel
+            or with_known_channel.statement = 'erased'
+            or (with_known_channel.statement != 'opted_in' and with_known_channel.known_channel is null)
 )
 
 select * from per_channel

@@ -1,0 +1,184 @@
+"""The whole project built on Apache Spark and on DuckDB from the same raw data: every mart and every exported file is the same."""
+
+import csv
+import json
+import math
+import os
+import shutil
+from itertools import zip_longest
+
+import duckdb
+import pytest
+import yaml
+
+from support import DEMO, NO_UNIT_TESTS, PROJECT, dbt, script
+
+pytest.importorskip("dbt.adapters.spark", reason="dbt-spark is not installed: `make test-spark` does it")
+pytest.importorskip("pyspark", reason="pyspark is not installed: `make test-spark` does it")
+if not shutil.which("java"):
+    pytest.skip("Spark needs Java 17, which is not here", allow_module_level=True)
+if not os.environ.get("TEST_SPARK"):
+    pytest.skip("whole builds on Spark take minutes: `make test-spark` runs them", allow_module_level=True)
+
+# small data: one core, no partitions, and what would be compiled once is not worth it
+SMALL = {
+    "LIFECYCLE_SPARK_MASTER": "local[1]",
+    "LIFECYCLE_SPARK_PARTITIONS": "1",
+    "LIFECYCLE_SPARK_CODEGEN": "false",
+    "LIFECYCLE_SPARK_JAVA": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
+NOW = "2026-07-01T06:00:00+00:00"
+
+
+def columns_of(connection, relation):
+    return {name: kind for name, kind, *_ in connection.execute(f"describe {relation}").fetchall()}
+
+
+def rows_of(connection, relation, columns):
+    """The rows in one order, whatever the last digit of a double."""
+    names = [f'"{name}"' for name in sorted(columns, key=lambda name: (columns[name] == "DOUBLE", name))]
+    return connection.execute(f"select {', '.join(names)} from {relation} order by all nulls first").fetchall()
+
+
+def is_same(one, other):
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12) or one == other or (math.isnan(one) and math.isnan(other))
+    return type(one) is type(other) and one == other
+
+
+def differences(one, other):
+    """(marts compared, rows compared, what differs) of two published files; never a value, which may be somebody's."""
+    with duckdb.connect() as connection:
+        for name, path in (("one", one), ("other", other)):
+            connection.execute(f"attach '{path}' as {name} (read_only)")
+        tables = {}
+        for name in ("one", "other"):
+            found = connection.execute(f"select table_name from duckdb_tables() where database_name = '{name}' and schema_name = 'marts'")
+            tables[name] = {table for (table,) in found.fetchall()}
+        found = [f"{table} is in one of them only" for table in sorted(tables["one"] ^ tables["other"])]
+        compared = 0
+        for table in sorted(tables["one"] & tables["other"]):
+            columns = columns_of(connection, f"one.marts.{table}")
+            theirs = columns_of(connection, f"other.marts.{table}")
+            found += [f"{table}.{name} is {columns.get(name)} and {theirs.get(name)}" for name in columns | theirs if columns.get(name) != theirs.get(name)]
+            if columns.keys() != theirs.keys():
+                continue
+            pairs = [*zip_longest(*(rows_of(connection, f"{name}.marts.{table}", columns) for name in ("one", "other")))]
+            compared += len(pairs)
+            names = sorted(columns, key=lambda name: (columns[name] == "DOUBLE", name))
+            wrong = {
+                name: sum(mine is None or their is None or not is_same(mine[n], their[n]) for mine, their in pairs)
+                for n, name in enumerate(names)
+            }
+            found += [f"{table}.{name}: {rows} of {len(pairs)} rows" for name, rows in wrong.items() if rows]
+    return len(tables["one"] & tables["other"]), compared, found
+
+
+def build_on_spark(folder, *arguments, raw, state, variables):
+    done = script(
+        "spark_build.py", "--folder", folder, "--vars", json.dumps(variables), "--", *arguments,
+        LIFECYCLE_RAW=raw, LIFECYCLE_STATE=state, DBT_TARGET_PATH=f"{folder}.target", DBT_LOG_PATH=f"{folder}.logs", **SMALL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """({engine: published file}, state) of a demo of 300 customers."""
+    folder = tmp_path_factory.mktemp("engines")
+    warehouse, raw = folder / "lifecycle.duckdb", folder / "raw"
+    state = warehouse.with_suffix(".state")
+    made = script("generate_demo_data.py", "--customers", "300", "--as-of", DEMO["as_of_date"], "--out", raw, "--state", state)
+    assert made.returncode == 0, made.stderr
+    dbt("build", *NO_UNIT_TESTS, raw=raw, warehouse=warehouse, variables=DEMO)
+    build_on_spark(folder / "spark", *NO_UNIT_TESTS, raw=raw, state=state, variables=DEMO)
+    files = {}
+    for engine, source in (("duckdb", warehouse), ("spark", folder / "spark")):
+        files[engine] = folder / f"by_{engine}.duckdb"
+        done = script("publish.py", "--from", source, "--published", files[engine], "--parquet", folder / f"marts_of_{engine}")
+        assert done.returncode == 0, done.stderr
+    return files, state
+
+
+def test_every_mart_is_the_same(published):
+    marts, rows, found = differences(*published[0].values())
+    print(f"{marts} marts of {rows:,} rows compared")
+    assert not found, "\n".join(["", *found])
+    assert marts > 40 and rows > 10_000
+
+
+def test_what_is_published_is_described_alike_and_in_parquet_too(published):
+    comments = {}
+    for engine, path in published[0].items():
+        with duckdb.connect(str(path), read_only=True) as connection:
+            query = "select table_name, null, comment from duckdb_tables() union all select table_name, column_name, comment from duckdb_columns() where schema_name = 'marts'"
+            comments[engine] = set(connection.execute(query).fetchall())
+        assert {row[0] for row in comments[engine]} == {file.stem for file in (path.parent / f"marts_of_{engine}").glob("*.parquet")}
+    assert comments["spark"] == comments["duckdb"]
+    assert all(comment for *_, comment in comments["spark"])
+
+
+def test_every_exported_file_is_the_same(published, tmp_path):
+    files, state = published
+    written = {}
+    for engine, path in files.items():
+        own, out = tmp_path / f"state_of_{engine}", tmp_path / engine
+        shutil.copytree(state, own)
+        done = script("export_audiences.py", "run", "--from", path, "--out", out, "--now", NOW, LIFECYCLE_STATE=own)
+        assert done.returncode in (0, 5), done.stdout + done.stderr
+        found = [file for file in out.rglob("*") if file.is_file() and file.name != "manifest.json"]
+        written[engine] = {file.relative_to(out): file.read_bytes() for file in found}
+    print(f"{len(written['spark'])} exported files compared")
+    assert len(written["spark"]) > 15
+    assert written["spark"].keys() == written["duckdb"].keys()
+    assert [name for name, content in written["spark"].items() if content != written["duckdb"][name]] == []
+
+
+# one value of each type that can be read, and what no typed column can be
+READABLE = {"bigint": "1", "decimal(18, 4)": "1.5", "timestamp": "2024-01-02 03:04:05", "date": "2024-01-02", "boolean": "true"}
+UNREADABLE = "neither nor"
+
+
+def plant(folder):
+    """Raw files in which each typed column has one value that cannot be read; returns {(source, table): {column: is it rejected}}."""
+    planted = {}
+    for path in sorted((PROJECT / "models/staging").glob("*/_*__sources.yml")):
+        for source in yaml.safe_load(path.read_text())["sources"]:
+            for table in source["tables"] if source["name"] in ("shop", "app", "esp", "orders_file") else ():
+                columns = {column["name"]: column for column in table["columns"]}
+                meta = {name: column.get("config", {}).get("meta", {}) for name, column in columns.items()}
+                typed = [name for name, column in columns.items() if column["data_type"] != "string"]
+                file = folder / f"{table['config']['meta']['path']}.csv"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with file.open("w", newline="") as opened:
+                    writer = csv.writer(opened)
+                    writer.writerow(columns)
+                    for number, wrong in enumerate([None, *typed]):
+                        writer.writerow(
+                            UNREADABLE if name == wrong
+                            else "EUR" if name == "currency"
+                            else READABLE.get(column["data_type"], f"{name}{number}@example.com" if name == "email" else f"{name}{number}")
+                            for name, column in columns.items()
+                        )  # fmt: skip
+                planted[source["name"], table["name"]] = {name: not meta[name].get("lenient") for name in typed}
+    return planted
+
+
+def test_what_cannot_be_read_is_rejected_and_never_a_silent_null(tmp_path):
+    planted = plant(tmp_path / "raw")
+    variables = DEMO | {"sources": ["shop", "app", "esp", "orders_file"]}
+    warehouse = tmp_path / "lifecycle.duckdb"
+    chosen = ("-s", "+rejected_rows", "--exclude-resource-type", "test", "unit_test")
+    dbt("build", *chosen, raw=tmp_path / "raw", warehouse=warehouse, variables=variables)
+    build_on_spark(tmp_path / "spark", *chosen, raw=tmp_path / "raw", state=warehouse.with_suffix(".state"), variables=variables)
+    query = "select source, table_name, row_key, reason, raw_row from {} order by all"
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        on_duckdb = connection.execute(query.format("intermediate.rejected_rows")).fetchall()
+        on_spark = connection.execute(query.format(f"'{tmp_path}/spark/tables/intermediate.db/rejected_rows/*.parquet'")).fetchall()
+    assert on_spark == on_duckdb
+    rejected = {(source, table, reason.split(":")[0]) for source, table, _, reason, _ in on_spark}
+    expected = {(*table, name) for table, columns in planted.items() for name, is_rejected in columns.items() if is_rejected}
+    print(f"{len(expected)} typed columns with a value that cannot be read")
+    assert len(expected) > 25
+    assert rejected >= expected, f"silent: {sorted(expected - rejected)}"
