@@ -658,7 +658,8 @@ TABLES = {
                     range(60, 61 + floor(4 * u(session_no, 'glances often'))::int), [])) as i
                 from (
                     select *, date_trunc('day', started_at + to_hours(utc_offset))
-                        + seconds(3600 * (14.5 + 6 * u(no, 'own hour') - utc_offset) + 1500 * u(session_no, 'glance')) as glance_at
+                        + seconds(3600 * (14.5 + 6 * u(no, 'own hour') - utc_offset) + 1500 * u(session_no, 'glance'))
+                        as glance_at
                     from sessions
                 )
                 order by session_no, i

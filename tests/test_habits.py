@@ -25,7 +25,11 @@ def compare(marts, mart, keys, expected):
         key: tuple(pytest.approx(cell, rel=1e-12) if isinstance(cell, float) else cell for cell in row)
         for key, row in expected.items()
     }
-    wrong = {key: (found.get(key), expected.get(key)) for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)}
+    wrong = {
+        key: (found.get(key), expected.get(key))
+        for key in found.keys() | expected.keys()
+        if found.get(key) != expected.get(key)
+    }
     assert not wrong, f"{len(wrong)} of {len(found)} rows differ, such as {next(iter(wrong.items()))}"
 
 
@@ -54,7 +58,8 @@ def test_onboarding_cohorts(marts, habits):
 
 def test_every_habit_is_there(marts):
     """Or the comparisons above compared little."""
-    for column in ("next_onboarding_step", "missing_key_feature", "email_habit", "platform", "device", "preferred_weekday", "preferred_hour"):
+    several = "next_onboarding_step", "missing_key_feature", "email_habit", "platform", "device", "preferred_weekday", "preferred_hour"
+    for column in several:
         (values,) = marts.row(f"select count(distinct {column}) from marts.customer_habits")
         assert values >= 3, column
     for column in ("is_slipping", "viewed_not_bought", "wished_not_bought"):
