@@ -58,6 +58,7 @@ AGGREGATES = [
     "stage_summary",
     "stage_thresholds",
     "stage_transitions",
+    "subscription_movements",
     "touchpoint_gaps",
 ]
 TYPES = {
