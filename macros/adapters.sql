@@ -7,12 +7,12 @@
     {{ return({
         'canonical': {
             'raw': {
-                'shop': ['customers', 'orders', 'order_items', 'refunds', 'products', 'referrals', 'feedback'],
+                'shop': ['customers', 'orders', 'order_items', 'refunds', 'products', 'referrals', 'feedback', 'subscriptions'],
                 'app': ['users', 'events'],
                 'esp': ['contacts', 'consents', 'suppressions', 'campaigns', 'messages'],
             },
             'gives': {
-                'shop': ['customers', 'orders', 'order_items', 'refunds', 'products', 'referrals', 'feedback'],
+                'shop': ['customers', 'orders', 'order_items', 'refunds', 'products', 'referrals', 'feedback', 'subscriptions'],
                 'app': ['users', 'events'],
                 'esp': ['contacts', 'consents', 'suppressions', 'campaigns', 'messages'],
             },

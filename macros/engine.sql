@@ -156,6 +156,19 @@
     {{ return("((" ~ timestamp ~ " at time zone '" ~ zone ~ "') at time zone '" ~ target ~ "')") }}
 {% endmacro %}
 
+{#- The same with the zone's name in a column, which must be one. -#}
+{% macro change_zone_by(timestamp, zone, target) %}{{ return(adapter.dispatch('change_zone_by')(timestamp, zone, target)) }}{% endmacro %}
+{% macro duckdb__change_zone_by(timestamp, zone, target) %}
+    {{ return("((" ~ timestamp ~ " at time zone '" ~ zone ~ "') at time zone " ~ target ~ ")") }}
+{% endmacro %}
+
+{#- Is a text the IANA name of a time zone, as every engine knows it? -#}
+{% macro is_time_zone(text) %}
+    {%- set names = [] -%}
+    {%- for name in modules.pytz.all_timezones if '/' in name -%}{%- do names.append(name) -%}{%- endfor -%}
+    {{ return(text ~ " in ('" ~ names | join("', '") ~ "')") }}
+{% endmacro %}
+
 {% macro wall_clock_to_utc(timestamp) %}{{ return(change_zone(timestamp, var('business_time_zone'), 'UTC')) }}{% endmacro %}
 
 {#- Texts as timestamps: 2026-11-10 09:50:26 or 2026-1-5 9:05; by formats in the letters of strptime; an instant with its offset. -#}

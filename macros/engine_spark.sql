@@ -73,6 +73,10 @@
     {{ return(utc if target == 'UTC' else "convert_timezone('UTC', '" ~ target ~ "', " ~ utc ~ ")") }}
 {% endmacro %}
 
+{% macro spark__change_zone_by(timestamp, zone, target) %}
+    {{ return("convert_timezone('UTC', " ~ target ~ ", " ~ change_zone(timestamp, zone, 'UTC') ~ ")") }}
+{% endmacro %}
+
 {% macro spark__parse_timestamp(text) %}{{ return("try_cast(" ~ text ~ " as timestamp_ntz)") }}{% endmacro %}
 
 {% macro spark__parse_formatted(text, formats) %}

@@ -3,12 +3,13 @@
     staged     the row that counts,
     duplicate  the same row again, or an older version of it (`latest_by`; of two with one time the one whose text comes first),
     rejected   what cannot be typed or keyed, with `reject_reason` and the raw values in `raw_row`.
-  `reject_when` lists further reasons as branches `when ... then ...`; `row_remark` tells what is odd about a row that is taken.
+  `reject_when` lists further reasons as branches `when ... then ...`; `row_remark` tells what is odd about a row that is taken,
+  and `remark_when` lists more of it as {when, text}.
 
   The staging view reads the first, `rejected_rows` the last; a test proves that the three add up to the raw rows. It is a
   table, since both would read the file again.
 -#}
-{% macro typed_rows(relation, reject_when=[]) %}
+{% macro typed_rows(relation, reject_when=[], remark_when=[]) %}
     {{ config(materialized='table', post_hook="{{ stop_if_nothing_is_staged() }}") }}
     {%- if not execute -%}{{ return('select 1 as known_when_dbt_runs') }}{%- endif -%}
     {%- set table = raw_tables() | selectattr('identifier', 'equalto', relation.identifier) | first -%}
@@ -25,7 +26,7 @@
     {%- set earliest = "cast('" ~ var('earliest_plausible_date') ~ "' as timestamp)" -%}
 
     {#- what a typed column still becomes: ids of one of several shops say which, cents are units, implausible times are unknown -#}
-    {%- set final, remarked, bare = {}, [], [] -%}
+    {%- set final, remarked, bare = {}, remark_when | list, [] -%}
     {%- for column in declared -%}
         {%- set name, own = column.name, column.config.meta -%}
         {%- if is_written_id(column, physical.get(name, 'VARCHAR')) -%}{%- do bare.append(name) -%}{%- endif -%}

@@ -49,7 +49,9 @@
                      'max_records_per_email', 'min_group_size', 'at_risk_after_days', 'lapsed_after_days',
                      'max_basket_products', 'affinity_min_baskets', 'next_product_rules', 'replacement_lead_days',
                      'replacement_overdue_days', 'tier_review_days', 'contact_window_days', 'fatigue_cap', 'feedback_days',
-                     'touchpoint_days', 'silent_after_days', 'onboarding_days', 'goal_window_days', 'comeback_window_days'] -%}
+                     'touchpoint_days', 'silent_after_days', 'onboarding_days', 'goal_window_days', 'comeback_window_days',
+                     'habit_min_active_days', 'habit_min_events', 'habit_message_days', 'habit_ignored_messages', 'habit_gone_messages',
+                     'upgrade_after_days', 'stuck_after_days', 'browsed_days', 'wished_days'] -%}
         {%- set value = var(name) -%}
         {%- set may_be_null = name in ['at_risk_after_days', 'lapsed_after_days'] -%}
         {%- if not (value is none and may_be_null) and (value is not integer or value is boolean or value < 1) -%}
@@ -58,6 +60,13 @@
     {%- endfor -%}
     {%- if var('loyal_min_orders') is integer and var('loyal_min_orders') < 2 -%}
         {%- do problems.append("variable loyal_min_orders: loyal customers are repeat customers, so it must be 2 or more") -%}
+    {%- endif -%}
+    {%- if var('habit_min_active_days') is integer and var('habit_min_active_days') < 2 -%}
+        {%- do problems.append("variable habit_min_active_days: one day has no days between, so it must be 2 or more") -%}
+    {%- endif -%}
+    {%- if var('habit_ignored_messages') is integer and var('habit_gone_messages') is integer and var('habit_ignored_messages') >= var('habit_gone_messages') -%}
+        {%- do problems.append("variables habit_ignored_messages (" ~ var('habit_ignored_messages') ~ ") and habit_gone_messages ("
+            ~ var('habit_gone_messages') ~ "): who ignores messages is not gone yet, so the first must be smaller") -%}
     {%- endif -%}
     {%- set at_risk, lapsed = var('at_risk_after_days'), var('lapsed_after_days') -%}
     {%- if at_risk is integer and lapsed is integer and at_risk >= lapsed -%}
@@ -77,6 +86,9 @@
             {%- do problems.append("variable " ~ name ~ ": '" ~ var(name) ~ "' must be a number from 0 to 1") -%}
         {%- endif -%}
     {%- endfor -%}
+    {%- if var('habit_slip_ratio') is not number or var('habit_slip_ratio') <= 0 -%}
+        {%- do problems.append("variable habit_slip_ratio: '" ~ var('habit_slip_ratio') ~ "' must be a number above 0") -%}
+    {%- endif -%}
     {%- if var('points_per_unit') is not number or var('points_per_unit') <= 0 -%}
         {%- do problems.append("variable points_per_unit: '" ~ var('points_per_unit') ~ "' must be a number above 0") -%}
     {%- endif -%}

@@ -25,9 +25,10 @@ The mess, on purpose:
 - cancelled orders, also spelled 'Canceled'; unknown status 'on_hold'; test orders; zero-value orders
 - refunds weeks later, partial and full, some after --as-of
 - ordered_at is text: with offset, with Z, or (in stores) without either. What has no zone is Berlin wall
-  clock, also in customers, refunds (a bare date) and feedback; all other times are UTC instants
+  clock, also in customers, refunds (a bare date), feedback and subscriptions; all other times are UTC instants
 - rows out of order, late (updated_at weeks after ordered_at), after --as-of, and one event in 2099
-- orders in EUR, USD, GBP, CHF, and a few in XXX, for which there is no exchange rate
+- orders and subscriptions in EUR, USD, GBP, CHF, and a few in XXX, for which there is no exchange rate
+- subscriptions by the fortnight, at a price below 0, or cancelled before they started; repeated rows; some cancelled after --as-of
 - untypable gross_amount 'n/a' and ordered_at 'not available'; null order_id; null customer_id in customers
 - unknown event 'widget_resized'; consents opted in and out at the same moment, or changed after --as-of;
   e-mails of orders and consents in other case or padding than the customer's
@@ -342,8 +343,9 @@ SHARED = {
         where has_app and signed_in and channel in ('web', 'app') and u(order_no, 'seen') < 0.92
             and ordered_at < end_at()
     )
-    select t.* exclude (k), place, row_number() over (order by (started_at
-        + seconds(if(u(k, 'late') < 0.03, 432000 * u(k, 'delay'), 0)))::date, hash(k), k) as session_no
+    select t.* exclude (k), place, utc_offset, gone_at, row_number() over (order by (started_at
+        + seconds(if(u(k, 'late') < 0.03, 432000 * u(k, 'delay'), 0)))::date, hash(k), k) as session_no,
+        row_number() over (partition by no order by started_at, k) as visit
     from timed as t inner join app_users as a using (no)
     where started_at >= created_at and started_at < gone_at - interval 1 hour""",
     # a contact opts in at sign-up, leaves or not, returns or not; a spell is a time in which mail may be sent
@@ -537,39 +539,130 @@ TABLES = {
         where chance < 0.13 and signed_in and status in ('delivered', 'completed')
     )
     where given_at < end_at() order by order_no""",
+    # a coffee club: a subscriber goes from one subscription to the next, at once with another plan, or later, until one is the last
+    "shop/subscriptions": """
+    with members as (
+        select no, customer_id, currency, gone_at, deleted_at, pick([0, 0, 0, 1, 1, 2], no, 'club plan') as plan,
+            greatest(later(created_at, no, 'club', 90), later(first_day() + interval 60 day, no, 'club opens', 60)) as joined_at
+        from people
+        where kind = 'registered' and not at_reception -- and some whom the shop will erase
+            and (u(no, 'joins the club') < if(is_buyer, 0.2, 0.06) or no % 508 = 127)
+    ),
+    steps as (
+        select *, no * 10 + step as k, u(k, 'club trial') < if(step = 0, 0.6, 0.05) as has_trial,
+            pick([14, 14, 30], k, 'trial days') as trial_days, has_trial and u(k, 'trial ends it') < 0.35 as ends_in_trial,
+            if(ends_in_trial, trial_days * least(1, 0.2 + u(k, 'gives up')), 20 + 330 * expo(k, 'club life')) as days,
+            case when ends_in_trial then if(u(k, 'tries again') < 0.1, 'again', 'last')
+                else word('up up up down again again last last last last', k, 'club next') end as what_next,
+            pick(['month', 'month', 'month', 'month', 'month', 'month', 'quarter', 'year', 'year', 'week'], k, 'club interval') as interval
+        from (select *, unnest(range(4)) as step from members)
+    ),
+    timed as (
+        select *, coalesce(sum(days + if(what_next = 'again', 15 + 80 * expo(k, 'club gap'), 0)) over before, 0) as after_days,
+            coalesce(bool_or(what_next = 'last') over before, false) as is_over,
+            greatest(0, least(2, plan + coalesce(sum((what_next = 'up')::int - (what_next = 'down')::int) over before, 0))) as rank
+        from steps window before as (partition by no order by step rows between unbounded preceding and 1 preceding)
+    ),
+    dated as (
+        select *, row_number() over (order by started_at, no) as n, if(has_trial, started_at + to_days(trial_days), null) as trial_ends_at,
+            started_at + seconds(86400 * days) as ends_at,
+            coalesce(trial_ends_at, started_at) as paid_from
+        from (select *, joined_at + seconds(86400 * after_days) as started_at from timed where not is_over)
+        where started_at < gone_at or (started_at < end_at() + interval 9 day and deleted_at is null)
+    ),
+    ended as (
+        select *, if(ends_at < end_at() or n % 17 = 3 and ends_at < end_at() + interval 60 day or deleted_at is not null,
+                least(ends_at, deleted_at), null) as cancelled_at,
+            if(u(k, 'pauses club') < 0.07, paid_from + seconds(86400 * days * u(k, 'paused club')), null) as paused,
+            if(paused < least(cancelled_at, end_at()) and (cancelled_at is null or u(k, 'never back') < 0.3), paused, null) as paused_at
+        from dated
+    )
+    select number('S', n, 6) as subscription_id, customer_id, ['Club Small', 'Club Medium', 'Club Large'][1 + rank::int] as plan,
+        case when cancelled_at < end_at() then 'cancelled' when paused_at is not null then 'paused'
+            when trial_ends_at > end_at() then 'trialing' else 'active' end as status,
+        (if(n % 151 = 9, -1, 1) * round([11.9, 19.9, 34.9][1 + rank::int] * fx(currency) * (1 + 0.03 * (year(started_at) - year(first_day())))
+            * case interval when 'week' then 0.25 when 'quarter' then 2.85 when 'year' then 10 else 1 end, 1))::decimal(18, 2) as price,
+        if(n % 151 = 13, 'XXX', currency) as currency, if(n % 151 = 5, 'fortnight', interval) as interval,
+        berlin(trial_ends_at) as trial_ends_at, berlin(started_at) as started_at,
+        if(renewals > 0, berlin(paid_from + to_days((step_days * renewals)::int)), null) as renewed_at,
+        berlin(paused_at) as paused_at,
+        if(n % 151 = 17, berlin(started_at) - interval 3 day, berlin(cancelled_at)) as cancelled_at
+    from (
+        select *, unnest(if(n % 101 = 2, [1, 1], [1])) as copy,
+            case interval when 'week' then 7 when 'quarter' then 91 when 'year' then 365 else 30 end as step_days,
+            datediff('second', paid_from, least(paused_at, cancelled_at, end_at())) // 86400 // step_days as renewals
+        from ended
+    )
+    order by n""",
     "app/users": """
     select user_id, customer_id, email, city as default_city, region as default_region,
         country as default_country, utc(created_at) as created_at
     from app_users order by user_id""",
-    # the sort carries numbers only, text is made after it: half the memory
+    # The sort carries numbers only, text is made after it: half the memory. From 60 on i is a look at the widget of the
+    # home screen: no session, later on a day with one, at the person's own hour.
     "app/events": """
-    select session_id || '-' || i as event_id, number('u', no, 7) as user_id, session_id, event_name,
+    select session_id || '-' || i as event_id, number('u', no, 7) as user_id, if(i < 60, session_id, null) as session_id,
+        event_name,
         utc(if(session_no = 500 and i = 0, timestamp '2099-01-01',
-            if(session_no % 4001 = 7, end_at() + interval 9 hour, started_at)
-            + to_seconds(i * 30 + floor(25 * u(k, 'second'))::int))) as occurred_at,
-        word('ios ios android android web', no, 'platform') as platform,
+            case when i >= 60 then glance_at + to_minutes((i - 60) * 9)
+                when session_no % 4001 = 7 then end_at() + interval 9 hour + to_seconds(i * 30)
+                else started_at + to_seconds(i * 30) end + to_seconds(floor(25 * u(k, 'second'))::int))) as occurred_at,
+        platform,
         case when event_name like 'location%' then city_of(floor(100 * u(k, 'city')))
             when event_name in ('app_opened', 'feature_used') then city_of(place) end as city,
-        case when event_name not in ('product_viewed', 'product_added_to_cart', 'checkout_started') then null
-            when event_name <> 'product_viewed' or u(k, 'wanted') < 0.4
+        case when event_name not in ('product_viewed', 'product_wished', 'product_added_to_cart', 'checkout_started') then null
+            when event_name not in ('product_viewed', 'product_wished') or u(k, 'wanted') < 0.4
                 then coalesce(product_id, number('P', 1 + product_rank(session_no, 1.4)::int, 3))
-            else number('P', 1 + product_rank(k, 1.4)::int, 3) end as product_id
+            else number('P', 1 + product_rank(k, 1.4)::int, 3) end as product_id,
+        case when u(session_no, 'other device') < 0.12 then word('phone tablet', session_no, 'device')
+            when platform = 'web' then 'desktop'
+            else word('phone phone phone phone phone phone tablet', no, 'device') end as device,
+        case when event_name = 'onboarding_step_completed' then
+                nth('units_chosen location_allowed interests_chosen notifications_allowed', step - 1)
+            when event_name <> 'feature_used' or u(no, 'old app') < 0.04 then null
+            when i >= 60 then 'home_widget'
+            when kind = 'weather' then nth('rain_radar rain_radar rain_radar trail_map trail_map wind_layer snow_report sunset',
+                floor(8 * pow(u(k, 'feature'), 0.6 + 3 * u(no, 'curious')))::int)
+            else nth('gear_checklist order_status gear_checklist coffee_finder size_adviser store_finder',
+                floor(6 * pow(u(k, 'feature'), 0.6 + 3 * u(no, 'curious')))::int) end as detail
     from (
-        select *, session_no * 64 + i as k, number('s', session_no, 8) as session_id,
-            case when i = 0 then 'app_opened'
-                when kind = 'onboarding' and i < length - 1 then 'onboarding_step_completed'
-                when kind = 'onboarding' then 'location_added'
-                when tail = 2 and i = length - 1 then 'checkout_started'
-                when tail > 0 and i = length - tail then 'product_added_to_cart'
-                when u(k, 'odd') < 0.003 then 'widget_resized'
-                when kind = 'weather' and u(k, 'odd') > 0.985 then 'location_added'
-                when kind = 'weather'
-                    then word('screen_viewed screen_viewed location_searched feature_used', k, 'name')
-                else word('product_viewed product_viewed screen_viewed feature_used', k, 'name')
-                end as event_name
+        select * replace (case when i >= 60 then 'feature_used'
+                when event_name = 'onboarding_step_completed' and u(no * 8 + i, 'refuses') < if(i = 2, 0.2, 0.03)
+                    then 'screen_viewed'
+                when event_name not in ('screen_viewed', 'feature_used') then event_name
+                when i = 1 and kind <> 'onboarding' and step <= 4 and u(no * 8 + step, 'goes on') < 0.4
+                    then 'onboarding_step_completed'
+                when event_name = 'screen_viewed' and kind <> 'weather' and u(no, 'wishes') < 0.45 and u(k, 'wishes') < 0.35
+                    then 'product_wished'
+                else event_name end as event_name)
         from (
-            select *, unnest(range(length) || if(session_no % 307 = 3, [length - 1], [])) as i
-            from sessions order by session_no, i
+            select *, session_no * 64 + i as k, number('s', session_no, 8) as session_id,
+                word('ios ios android android web', no, 'platform') as platform,
+                if(kind = 'onboarding', i, floor(4 * u(no, 'steps'))::int + visit) as step,
+                case when i = 0 then 'app_opened'
+                    when kind = 'onboarding' and i < length - 1 then 'onboarding_step_completed'
+                    when kind = 'onboarding' then 'location_added'
+                    when tail = 2 and i = length - 1 then 'checkout_started'
+                    when tail > 0 and i = length - tail then 'product_added_to_cart'
+                    when u(k, 'odd') < 0.003 then 'widget_resized'
+                    when kind = 'weather' and u(k, 'odd') > 0.985 then 'location_added'
+                    when kind = 'weather'
+                        then word('screen_viewed screen_viewed location_searched feature_used', k, 'name')
+                    else word('product_viewed product_viewed screen_viewed feature_used', k, 'name')
+                    end as event_name
+            from (
+                select *, unnest(range(length) || if(session_no % 307 = 3, [length - 1], []) || if(
+                    u(no, 'widget') < 0.4 and u(session_no, 'glances') < 0.8 and session_no % 4001 <> 7
+                        and glance_at > started_at + interval 1 hour and glance_at < gone_at - interval 1 hour
+                        and berlin(glance_at + interval 1 hour)::date = berlin(started_at)::date,
+                    range(60, 61 + floor(4 * u(session_no, 'glances often'))::int), [])) as i
+                from (
+                    select *, date_trunc('day', started_at + to_hours(utc_offset))
+                        + seconds(3600 * (14.5 + 6 * u(no, 'own hour') - utc_offset) + 1500 * u(session_no, 'glance')) as glance_at
+                    from sessions
+                )
+                order by session_no, i
+            )
         )
     )""",
     "esp/contacts": """

@@ -2,7 +2,8 @@
 
 Everything happens in one transaction: readers are never blocked, see all old rows until it commits and all new ones
 after, and a failure or an end halfway leaves the old. Tables stay the same tables, so grants and views on them survive,
-unless a mart's columns changed. Only tables that this script made are ever changed or dropped.
+unless a mart's columns changed. Only tables that this script made are ever changed or dropped. Tables and columns have the
+descriptions of the marts as comments; that of a table ends with the words by which this script knows its own.
 
 Without `--mart` the marts in AGGREGATES go: none has a row per person. Marts with people or addresses in them go only by
 name, as a whole or with named columns. Nobody but the connecting user may read them until you grant it.
@@ -26,6 +27,7 @@ import duckdb
 from common import Problem, quoted, run_script
 
 AGGREGATES = [
+    "active_day_histogram",
     "audience_summary",
     "build_settings",
     "campaign_engagement",
@@ -36,10 +38,12 @@ AGGREGATES = [
     "cohort_value",
     "consent_changes",
     "growth_accounting",
+    "habit_metrics",
     "lifecycle_metrics",
     "location_cohorts",
     "metric_benchmarks",
     "metric_health",
+    "onboarding_cohorts",
     "product_affinities",
     "products",
     "rejected_reasons",
@@ -67,7 +71,7 @@ TYPES = {
     "TIMESTAMP": "timestamp without time zone",
     "TIMESTAMP WITH TIME ZONE": "timestamp with time zone",
 }
-OURS = "customer lifecycle mart"
+OURS = "customer lifecycle mart"  # the end of the comments on tables of this script
 CONFIRMED = "the marts are published"
 # 55P03: a lock could not be had in time; 40P01: deadlock
 BUSY = ("55P03", "40P01")
@@ -107,6 +111,15 @@ def chosen_marts(connection, wanted):
     return marts
 
 
+def comments(connection, mart, columns):
+    """{None: the description of the mart, column: its description} as the published file has them."""
+    described = f"database_name = current_database() and schema_name = 'marts' and table_name = {quoted(mart)}"
+    found = connection.execute(f"""
+        select null, comment from duckdb_tables() where {described}
+        union all select column_name, comment from duckdb_columns() where {described}""").fetchall()
+    return {name: comment for name, comment in found if comment and (name is None or name in columns)}
+
+
 def psql(**options):
     """A psql that reads a script, stops at the first error, and never quotes data in its messages."""
     command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"]
@@ -138,7 +151,7 @@ def check_end(code, messages):
 def tables_there(schema):
     """{table: ({column: type}, made by this script)} of the schema; empty if it does not exist."""
     query = f"""
-        select to_json(array[c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+        select to_json(array[c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
             coalesce(obj_description(c.oid, 'pg_class'), '')])
         from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
         where c.relnamespace = (select oid from pg_namespace where nspname = {quoted(schema)})
@@ -149,7 +162,7 @@ def tables_there(schema):
     check_end(process.returncode, messages)
     tables = {}
     for table, column, kind, comment in map(json.loads, answer.splitlines()):
-        tables.setdefault(table, ({}, comment == OURS))[0][column] = kind
+        tables.setdefault(table, ({}, comment.endswith(OURS)))[0][column] = kind
     return tables
 
 
@@ -181,7 +194,11 @@ def script(connection, schema, marts, there):
             if mart in there:
                 yield f"drop table {table};\n"
             yield f"create table {table} ({', '.join(f'{identifier(name)} {kind}' for name, kind in columns.items())});\n"
-            yield f"comment on table {table} is {quoted(OURS)};\n"
+        described = comments(connection, mart, columns)
+        yield f"comment on table {table} is {quoted(chr(10).join(filter(None, (described.pop(None, ''), OURS))))};\n"
+        for name in columns:
+            text = quoted(described[name]) if name in described else "null"
+            yield f"comment on column {table}.{identifier(name)} is {text};\n"
         yield f"copy {table} from stdin;\n"
         yield from text_rows(connection, mart, columns)
         yield "\\.\n"

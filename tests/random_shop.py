@@ -14,6 +14,8 @@ FIRST, AS_OF = date(2022, 6, 1), date(2024, 9, 30)
 CHANNELS = ("email", "sms", "push", "ads")
 CITIES = ("Berlin", " berlin", "BERLIN ", "New York", "new  york", "New\N{NO-BREAK SPACE}York", "NewYork", "Köln", "", None)
 STATUSES = ("completed", "completed", "completed", "Paid", "pending", "cancelled", "VOIDED", "refunded", None)
+STEPS = ("units_chosen", "location_allowed", "interests_chosen", "notifications_allowed")
+FEATURES = ("rain_radar", "trail_map", "gear_checklist", "size_adviser")
 REASONS = ("erased", "complaint", "hard_bounce", "hard_bounce", "unsubscribed", "spam trap", None)
 
 
@@ -127,6 +129,7 @@ class RandomShop:
         for user in users:
             for _ in range(dice.choice((0, 2, 5))):
                 self.event(user)
+            self.habit(user)
         self.own.append({kind: sorted(filter(None, addresses)) for kind, addresses in mine.items()})
 
     def account(self, account, emails, phones):
@@ -136,7 +139,7 @@ class RandomShop:
             "phone": dice.choice((*phones, None)) if self.chance(0.95) else "+49301111111",  # a household's
             "first_name": dice.choice(("Ann", "Bo", None)), "last_name": dice.choice(("Null", "Ek", None)),
             "country": dice.choice(("de", "FR", None)), "region": dice.choice(("Berlin", None)), "city": dice.choice(("Ulm", None)),
-            "language": dice.choice(("DE", "fr", None)), "time_zone": dice.choice(("Europe/Paris", None)),
+            "language": dice.choice(("DE", "fr", None)), "time_zone": dice.choice(("Europe/Paris", "Asia/Kolkata", "America/Denver", "Mars/Base", None)),
             "acquisition_channel": dice.choice(("social", "search", None)), "created_at": self.moment(),
             "updated_at": self.moment(date(2023, 1, 1)), "deleted_at": self.moment() if self.chance(0.15) else None,
         }  # fmt: skip
@@ -174,7 +177,24 @@ class RandomShop:
         for _ in range(self.dice.choice((1, 1, 3))):
             self.number += 1
             self.add("app/events", event_id=f"E{self.number}", user_id=user, session_id=f"S{self.number // 3}", event_name=name,
-                     occurred_at=self.text(self.moment(day)), city=self.dice.choice(CITIES))  # fmt: skip
+                     occurred_at=self.text(self.moment(day)), city=self.dice.choice(CITIES), detail=None, product_id=None, platform=None,
+                     device=None)  # fmt: skip
+
+    def habit(self, user):
+        """Some people come often, on days that lie near to the edges of what is counted."""
+        dice = self.dice
+        away = dice.choice((0, 0, 15, 40))
+        for _ in range(dice.choice((0, 0, 6, 12, 25))):
+            self.number += 1
+            name, details = dice.choice((
+                ("onboarding_step_completed", (*STEPS, "unlisted", "rain_radar", None)), ("feature_used", (*FEATURES, "unlisted", None)),
+                ("product_viewed", (None,)), ("product_wished", (None,)), ("tea_drunk", (None,)),
+            ))  # fmt: skip
+            day = AS_OF - timedelta(away + dice.choice((0, 1, 2, 6, 7, 27, 28, 29, 30, 55, 89, 90, dice.randrange(100))))
+            self.add("app/events", event_id=f"E{self.number}", user_id=user, session_id=dice.choice((None, f"H{self.number // 3}")),
+                     event_name=name, occurred_at=self.text(self.moment(day)), city=None, detail=dice.choice(details),
+                     product_id=dice.choice((None, "unlisted", *(f"P{n}" for n in range(12)))) if name.startswith("product") else None,
+                     platform=dice.choice(("web", "ios", None)), device=dice.choice(("phone", "tablet", None)))  # fmt: skip
 
     # --- what is said, and what is sent ------------------------------------------------------------------------
 
@@ -197,12 +217,14 @@ class RandomShop:
                 self.add("esp/suppressions", **said, channel=dice.choice((*CHANNELS, None, "fax")), reason=dice.choice(REASONS),
                          suppressed_at=self.text(self.moment() if self.chance(0.85) else None))  # fmt: skip
         for email in self.emails:
-            for _ in range(dice.choice((0, 0, 1, 3))):
+            reads = dice.choice((0, 0.1))
+            for _ in range(dice.choice((0, 0, 1, 3, 3, 8, 25))):
                 self.number += 1
                 sent = self.moment(self.day(AS_OF - timedelta(120)))
                 later = self.text(sent + timedelta(hours=10))
                 self.add("esp/messages", message_id=f"M{self.number}", campaign_id=f"CMP-0{1 + dice.randrange(9)}", email=self.spelled(email),
-                         sent_at=self.text(sent), bounced_at=later if self.chance(0.1) else None,
+                         sent_at=self.text(sent), opened_at=later if self.chance(reads) else None,
+                         clicked_at=later if self.chance(reads / 2) else None, bounced_at=later if self.chance(0.1) else None,
                          unsubscribed_at=later if self.chance(0.03) else None,
                          complained_at=later if self.chance(0.02) else None)  # fmt: skip
         # of nobody

@@ -108,3 +108,33 @@ def test_location_cohorts_end_where_lifecycle_metrics_stand(app):
         "where metric_date = last_day(metric_date) or metric_date = (select as_of_date from intermediate.int_as_of) "
         "order by metric_date"
     ) == app.rows("select sum(users), sum(active_users) from marts.location_cohorts group by month order by month")
+
+
+def test_habits_of_people_known_by_ids_alone(app):
+    """Everybody has a day in the app, every third and fifth another one 20 days later; nobody says which step they took."""
+    days = {}
+    for number in range(USERS):
+        born = date(2024, 2, 1) + timedelta(days=number)
+        days[f"u{number:02}"] = [born] + [born + timedelta(days=20)] * (number % 3 == 0 or number % 5 == 0)
+    rows = app.dicts("select app_user_id, customer_habits.* from marts.customer_habits inner join marts.customers using (person_id)")
+    assert len(rows) == USERS
+    for row in rows:
+        own = days[row["app_user_id"]]
+        assert row["first_active_date"] == own[0] and row["disuse_days"] == (AS_OF - own[-1]).days
+        assert row["active_days_90d"] == sum(AS_OF - timedelta(90) < day for day in own)
+        assert (row["longest_streak_days"], row["current_streak_days"], row["is_slipping"]) == (1, 0, False)
+        assert row["median_days_between"] is row["platform"] is row["preferred_hour"] is row["email_habit"] is None
+        assert (row["onboarding_steps_done"], row["next_onboarding_step"]) == (0, "units_chosen")
+        assert (row["missing_key_feature"], row["viewed_not_bought"]) == ("rain_radar", False)
+    metrics = app.dicts("select * from marts.habit_metrics order by metric_date")
+    assert [row["metric_date"] for row in metrics] == [date(2024, 2, 1) + timedelta(n) for n in range((AS_OF - date(2024, 2, 1)).days + 1)]
+    for row in metrics:
+        for name, length in (("dau", 1), ("wau", 7), ("mau", 28)):
+            since = row["metric_date"] - timedelta(length)
+            assert row[name] == sum(any(since < day <= row["metric_date"] for day in own) for own in days.values())
+    mau = {row["metric_date"]: row["mau"] for row in metrics}
+    histogram = app.rows("select month_end, sum(people) from marts.active_day_histogram group by month_end order by month_end")
+    assert histogram == [(end, mau[end]) for end in MONTH_ENDS]
+    assert app.rows("select distinct done_in_7d from marts.onboarding_cohorts") == [(0,)]
+    born = Counter(own[0].replace(day=1) for own in days.values())
+    assert dict(app.rows("select cohort_month, max(people) from marts.onboarding_cohorts group by all having max(people) > 0")) == born

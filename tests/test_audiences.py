@@ -37,8 +37,11 @@ ITS_UNIT_TEST = """unit_tests:
 """
 
 
-# what these rest on is not in customers; tests/test_campaigns.py says their rules once more
-OF_CAMPAIGN_FACTS = {"cross_sell", "loyalty_rewards", "multi_location", "referral_invitation", "replacement_due"}
+# what these rest on is not in customers; tests/test_campaigns.py and tests/test_habit_audiences.py say their rules once more
+OF_CAMPAIGN_FACTS = {
+    "cross_sell", "loyalty_rewards", "multi_location", "referral_invitation", "replacement_due",
+    "slipping_habit", "onboarding_stuck", "feature_not_found", "upgrade_candidates", "browsed_not_bought",
+}  # fmt: skip
 
 
 def rule(audience, p, bounds):

@@ -21,8 +21,10 @@ COLUMNS = {
     "shop/products": "product_id product_name category brand replacement_cycle_days",
     "shop/referrals": "referral_id referrer_customer_id referee_email invited_at signed_up_at",
     "shop/feedback": "feedback_id customer_id kind score submitted_at",
+    "shop/subscriptions": "subscription_id customer_id plan status price currency interval trial_ends_at started_at renewed_at"
+    " paused_at cancelled_at",
     "app/users": "user_id customer_id email default_city default_region default_country created_at",
-    "app/events": "event_id user_id session_id event_name occurred_at platform city product_id",
+    "app/events": "event_id user_id session_id event_name occurred_at platform city product_id device detail",
     "esp/contacts": "contact_id email customer_id created_at",
     "esp/consents": "email phone user_id channel status source changed_at",
     "esp/suppressions": "email phone user_id channel reason suppressed_at",
@@ -203,6 +205,41 @@ select count(distinct channel) from consents
 -- sms consents by phone: 100 to 2000
 select count(*) from consents where channel = 'sms' and phone is not null
 
+-- events of people without a session: 5000 to 20000
+select count(*) from events where session_id is null
+
+-- such events that are no look at the widget: 0 to 0
+select count(*) from events where session_id is null and (event_name <> 'feature_used' or detail <> 'home_widget')
+
+-- days on which there is nothing else: 0 to 0
+select count(*) from (select user_id, (occurred_at at time zone 'Europe/Berlin')::date as berlin_day from events group by all
+having count(session_id) = 0)
+
+-- such events that come first on their day: 0 to 0
+select count(*) from (select session_id, row_number() over (partition by user_id, (occurred_at at time zone 'Europe/Berlin')::date
+order by occurred_at) as n from events) where session_id is null and n = 1
+
+-- users with a first step: 1100 to 1500
+select count(distinct user_id) from events where detail = 'units_chosen'
+
+-- of them with the last one: 350 to 650
+select count(distinct user_id) from events where detail = 'notifications_allowed'
+
+-- users of the rain radar: 600 to 800
+select count(distinct user_id) from events where detail = 'rain_radar'
+
+-- users of the sunset: 150 to 350
+select count(distinct user_id) from events where detail = 'sunset'
+
+-- users with a wish: 250 to 700
+select count(distinct user_id) from events where event_name = 'product_wished' and product_id is not null
+
+-- wishes for nothing: 0 to 0
+select count(*) from events where event_name = 'product_wished' and product_id is null
+
+-- users with two devices: 300 to 1200
+select count(*) from (select user_id from events group by 1 having count(distinct device) > 1)
+
 -- push consents by user: 100 to 2000
 select count(*) from consents where channel = 'push' and user_id is not null
 
@@ -255,6 +292,52 @@ campaign_id from messages group by 1 having max(sent_at) < timestamptz '2026-06-
 
 -- campaign stages: 4 to 4
 select count(distinct stage) from campaigns where stage in ('reach', 'act', 'convert', 'engage')
+
+-- duplicate subscriptions: 3 to 9
+select count(*) - count(distinct subscription_id) from subscriptions
+
+-- intervals of subscriptions: 4 to 4
+select count(distinct interval) from subscriptions where interval in ('week', 'month', 'quarter', 'year')
+
+-- subscriptions by the fortnight: 1 to 9
+select count(*) from subscriptions where interval = 'fortnight'
+
+-- subscriptions in XXX: 1 to 9
+select count(*) from subscriptions where currency = 'XXX'
+
+-- subscriptions below 0: 1 to 9
+select count(*) from subscriptions where price < 0
+
+-- subscriptions cancelled before they started: 1 to 9
+select count(*) from subscriptions where cancelled_at < started_at
+
+-- subscriptions cancelled after as-of: 1 to 20
+select count(*) from subscriptions where cancelled_at >= '2026-07-01'
+
+-- subscriptions started after as-of: 1 to 20
+select count(*) from subscriptions where started_at >= '2026-07-01'
+
+-- plans of subscriptions: 3 to 3
+select count(distinct plan) from subscriptions
+
+-- people with several subscriptions: 30 to 200
+select count(*) from (select customer_id from subscriptions group by 1 having count(distinct subscription_id) > 1)
+
+-- trials: 80 to 300
+select count(*) from subscriptions where trial_ends_at is not null
+
+-- trials that were given up: 20 to 100
+select count(*) from subscriptions where cancelled_at::date <= trial_ends_at::date
+
+-- paused subscriptions: 3 to 40
+select count(*) from subscriptions where paused_at is not null and status = 'paused'
+
+-- subscriptions that somebody pays for: 80 to 200
+select count(*) from subscriptions where status = 'active'
+
+-- renewals out of their time: 0 to 0
+select count(*) from subscriptions where renewed_at not between coalesce(trial_ends_at, started_at) and
+least(paused_at, cancelled_at, '2026-06-30 23:59:59') and cancelled_at >= started_at
 
 -- real addresses: 0 to 0
 select count(*) from (select email from customers union all select email from orders union all select
@@ -329,7 +412,7 @@ def test_another_seed_other_data(demo, tmp_path):
 def test_columns(demo, table):
     described = duckdb.sql(f"describe from '{demo}/{table}.parquet'").fetchall()
     assert [row[0] for row in described] == COLUMNS[table].split()
-    money = {row[1] for row in described if row[0] in ("unit_price", "amount", "cost")}
+    money = {row[1] for row in described if row[0] in ("unit_price", "amount", "cost", "price")}
     assert money <= {"DECIMAL(18,2)"}
 
 

@@ -75,6 +75,14 @@ def test_a_row_of_an_erased_person_keeps_what_is_counted_and_loses_what_names(re
                     ("18", "adam@example.com", "030 7654321", "Adam", "Smith", "DE", "10117", TOKEN, "paid")]  # fmt: skip
 
 
+def test_a_subscription_of_an_erased_person_is_of_their_pseudonym(read):
+    header = "subscription_id,customer_id,plan,price,interval,started_at\n"
+    query = read({"shop/subscriptions.csv": header + "s1,17,Basic,10,month,2024-01-01\ns2, 17.0,Large,30,year,2024-02-01\ns3,18,Basic,10,month,2024-01-01\n"})
+    assert query("select subscription_id, customer_id, plan from raw_import.shop_subscriptions order by 1") == [
+        ("s1", TOKEN, "Basic"), ("s2", TOKEN, "Large"), ("s3", "18", "Basic")]  # fmt: skip
+    assert query("select table_name, person_id, row_count from raw_import.erased_rows") == [("subscriptions", EVE, 2)]
+
+
 def test_an_address_is_the_pseudonym_in_rows_of_nobody_else_and_empty_in_rows_of_others(read):
     """Guest orders, messages and consents still are one person's; a new account with the address has none, and is counted."""
     query = read({

@@ -101,6 +101,9 @@ def answers(built, marts, metrics):
         "campaign": (["messages_sent", "open_rate", "revenue_per_recipient"], ["campaign_month__campaign_type"]),
         "list": (["opt_ins", "contactable_addresses"], ["list_month__channel"]),
         "returns": (["comebacks"], ["comeback__from_stage"]),
+        "subscriptions": (["churned_mrr", "trial_conversion_rate"], ["subscription_month__is_complete"]),
+        "onboarding": (["newcomers_followed", "newcomers_done", "done_in_first_days"], ["onboarding_cell__name"]),
+        "platform": (["people_with_rhythm", "slipping_people", "slipping_share"], ["person__platform"]),
         "first order": (people, ["person__first_order_date__month"]),
     }
     arguments = []
@@ -301,6 +304,49 @@ def expected_comebacks(rows):
     return {"comebacks": len(rows)} if rows else {}
 
 
+def expected_subscriptions(rows):
+    """Of rows of subscription_movements; stocks are those of the last month."""
+    if not rows:
+        return {}
+    last = max(rows, key=lambda row: row["month"])
+    flows = ("new_mrr", "expansion_mrr", "contraction_mrr", "churned_mrr", "reactivated_mrr")
+    trials = ("trials_started", "trials_ended", "trials_converted")
+    sums = {name: sum(row[name] for row in rows) for name in (*flows, *trials)}
+    return sums | {
+        "mrr": last["closing_mrr"],
+        "subscribers": last["subscribers"],
+        "trial_conversion_rate": ratio(sums["trials_converted"], sums["trials_ended"]),
+    }
+
+
+def expected_app_use(row):
+    """Of a day of habit_metrics: its own columns."""
+    return {name: row[name] for name in ("dau", "wau", "mau", "stickiness")} if row else {}
+
+
+def expected_onboarding(rows):
+    """Of rows of onboarding_cohorts."""
+    if not rows:
+        return {}
+    followed, done = (sum(row[name] for row in rows) for name in ("mature_people", "done_in_7d"))
+    whole = [row for row in rows if row["kind"] == "onboarding_completed"]
+    return {
+        "newcomers_followed": followed,
+        "newcomers_done": done,
+        "done_in_first_days": ratio(done, followed),
+        "onboarding_completion": ratio(*(sum(row[name] for row in whole) for name in ("done_in_7d", "mature_people"))),
+    }
+
+
+def expected_habits(rows):
+    """Of rows of customer_habits."""
+    if not rows:
+        return {}
+    known = sum(row["median_days_between"] is not None for row in rows)
+    slipping = sum(row["is_slipping"] for row in rows)
+    return {"people_with_rhythm": known, "slipping_people": slipping, "slipping_share": ratio(slipping, known)}
+
+
 @pytest.fixture(scope="module")
 def rows(marts):
     """The rows of the marts that metrics are taken from."""
@@ -308,10 +354,12 @@ def rows(marts):
         mart: marts.dicts(f"select * from marts.{mart}")
         for mart in (
             "growth_accounting", "orders", "cohort_retention", "cohort_retention_30d", "stage_transitions",
-            "order_lines", "campaign_engagement", "consent_changes", "comebacks",
+            "order_lines", "campaign_engagement", "consent_changes", "comebacks", "subscription_movements",
+            "onboarding_cohorts", "customer_habits",
         )
     }  # fmt: skip
     read["days"] = marts.dicts("select * from marts.lifecycle_metrics order by metric_date")
+    read["app days"] = marts.dicts("select * from marts.habit_metrics order by metric_date")
     read["people"] = marts.dicts(
         "select customers.*, simple_clv from marts.customers join marts.customer_campaign_facts using (person_id)"
     )
@@ -333,6 +381,10 @@ def test_every_metric_in_total(answers, rows, marts, metrics):
         | expected_campaigns(rows["campaign_engagement"])
         | expected_lists(rows["consent_changes"])
         | expected_comebacks(rows["comebacks"])
+        | expected_subscriptions(rows["subscription_movements"])
+        | expected_app_use(rows["app days"][-1])
+        | expected_onboarding(rows["onboarding_cohorts"])
+        | expected_habits(rows["customer_habits"])
         | {"stage_people": sum(row["people"] for row in rows["stage_transitions"] if row["month"] == last_month)}
     )
     assert set(expected) == metrics, "every metric is checked"
@@ -359,11 +411,18 @@ def test_every_metric_by_month(answers, rows):
         (expected_campaigns, grouped(rows["campaign_engagement"], lambda row: month_of(row["month"]))),
         (expected_lists, grouped(rows["consent_changes"], lambda row: month_of(row["month"]))),
         (expected_comebacks, grouped(rows["comebacks"], lambda row: month_of(row["return_date"]))),
-    ]
+        (expected_subscriptions, grouped(rows["subscription_movements"], lambda row: month_of(row["month"]))),
+        (expected_onboarding, grouped(rows["onboarding_cohorts"], lambda row: month_of(row["cohort_month"]))),
+        (expected_habits, grouped(
+            [row for row in rows["customer_habits"] if row["first_active_date"]], lambda row: month_of(row["first_active_date"])
+        )),
+        (expected_app_use, defaultdict(dict, {month_of(row["metric_date"]): row for row in rows["app days"]})),
+    ]  # fmt: skip
     expected = {
         (month,): expected_stocks(row) | {k: v for of, groups in parts for k, v in of(groups[month]).items()}
         for month, row in last_day.items()
     }
+    expected[(None,)] = expected_habits([row for row in rows["customer_habits"] if row["first_active_date"] is None])
     check(answers["month"], expected)
     for row in rows["growth_accounting"]:
         answered = answers["month"][(month_of(row["month"]),)]
@@ -450,8 +509,11 @@ def test_by_a_dimension_of_their_own(answers, rows):
         ("campaign", "campaign_engagement", "campaign_type", expected_campaigns),
         ("list", "consent_changes", "channel", expected_lists),
         ("returns", "comebacks", "from_stage", expected_comebacks),
+        ("subscriptions", "subscription_movements", "is_complete", expected_subscriptions),
+        ("onboarding", "onboarding_cohorts", "name", expected_onboarding),
+        ("platform", "customer_habits", "platform", expected_habits),
     ):
-        groups = grouped(rows[mart], lambda row, column=column: row[column])
+        groups = grouped(rows[mart], lambda row, column=column: None if row[column] is None else str(row[column]))
         asked = next(iter(answers[name].values())).keys()
         assert len(groups) > 1
         check(answers[name], {(group,): {metric: of(own)[metric] for metric in asked} for group, own in groups.items()})

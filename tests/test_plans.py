@@ -10,8 +10,8 @@ import pytest
 QUADRATIC = {"NESTED_LOOP_JOIN", "BLOCKWISE_NL_JOIN", "CROSS_PRODUCT"}
 # one row, or whatever happens
 ONE_ROW = {"UNGROUPED_AGGREGATE", "DUMMY_SCAN", "COLUMN_DATA_SCAN", "READ_TEXT", "EMPTY_RESULT"}
-# tables of one row, or of a row for each month or cohort
-SMALL = {"int_as_of", "int_months", "int_customer_years", "stage_thresholds", "rfm_cut_points", "cohort_value"}
+# tables of one row, or of a row for each month, cohort or row of a seed
+SMALL = {"int_as_of", "int_app_goals", "int_months", "int_customer_years", "stage_thresholds", "rfm_cut_points", "cohort_value"}
 
 
 class Plan:

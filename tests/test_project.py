@@ -96,6 +96,20 @@ def described_columns(manifest, node):
     return columns
 
 
+def test_without_an_app_habits_are_there_and_say_nothing(warehouse):
+    """Every person is a row; what is counted is 0, what is not known null, and what defines the goals is there."""
+    people, rows = warehouse.row("select count(*) from marts.customers")[0], warehouse.dicts("select * from marts.customer_habits")
+    assert len(rows) == people > 0
+    known = {"person_id": None, "onboarding_steps": 4, "key_features": 4}
+    for row in rows:
+        assert {name: value for name, value in row.items() if value and name not in known} == {}
+        assert row["onboarding_steps"] == row["key_features"] == 4
+        assert row["active_days_90d"] == row["longest_streak_days"] == row["sessions_30d"] == row["onboarding_steps_done"] == 0
+        assert row["is_slipping"] is row["viewed_not_bought"] is row["wished_not_bought"] is False
+    for mart in ("habit_metrics", "active_day_histogram", "onboarding_cohorts"):
+        assert warehouse.row(f"select count(*) from marts.{mart}") == (0,)
+
+
 def test_macros_that_models_and_tests_call_are_described(manifest):
     called = {macro for node in manifest["nodes"].values() for macro in node["depends_on"]["macros"]}
     own = {name for name in called if name.startswith(f"macro.{manifest['metadata']['project_name']}.")}
@@ -129,9 +143,11 @@ def test_exposures_are_what_reads_the_marts(manifest):
     with duckdb.connect() as connection:
         tables = set().union(*(connection.get_table_names(query) for query in lifecycle_report.QUERIES.values()))
     assert read["lifecycle_report"] == tables & marts
-    datasets = (PROJECT / "scripts" / "superset" / "dashboard").glob("datasets/*/*.yaml")
+    datasets = [yaml.safe_load(path.read_text()) for path in (PROJECT / "scripts" / "superset" / "dashboard").glob("datasets/*/*.yaml")]
+    with duckdb.connect() as connection:
+        shown = set().union(*(connection.get_table_names(data.get("sql", f"from {data['table_name']}")) for data in datasets))
     assert all(models == rows.MARTS.keys() for name, models in read.items() if name.startswith("audiences_to_"))
-    assert read["bi_dashboard"] == {path.stem for path in datasets}
+    assert read["bi_dashboard"] == shown
 
 
 @pytest.mark.parametrize("path", SQL, ids=lambda path: path.stem)

@@ -100,6 +100,41 @@ def test_every_value_and_type_arrives(publish, sql, published):
         assert there[7:] == [day and day.isoformat(), moment and moment.isoformat()]
 
 
+def test_tables_and_columns_have_the_descriptions_of_the_marts(publish, sql, server, published_demo, published):
+    """Of the real marts, and with what a literal or psql could trip over; a changed or removed one arrives, too."""
+    kinds = "select table_name, null, comment from duckdb_tables() union all select table_name, column_name, comment from duckdb_columns()"
+    with duckdb.connect(str(published_demo), read_only=True) as con:
+        described = {(table, column): comment for table, column, comment in con.execute(kinds).fetchall() if table in AGGREGATES}
+    assert len(described) > 300 and all(described.values()), "every mart and column is described"
+    done = publish("--published", str(published_demo))
+    assert (done.returncode, done.stderr) == (0, "")
+    there = """select json_build_array(relname, attname, case when attname is null then obj_description(c.oid) else
+            col_description(c.oid, attnum) end)
+        from pg_class c left join lateral (
+            select attname, attnum from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
+            union all select null, null) columns on true
+        where relnamespace = 'lifecycle'::regnamespace and relkind = 'r'"""
+
+    def comments():
+        return {(table, column): comment for table, column, comment in map(json.loads, sql(there))}
+
+    assert comments() == {
+        key: comment if key[1] else f"{comment}\ncustomer lifecycle mart" for key, comment in described.items()
+    }
+    nasty = "it's 100 % \\n :version\n\\. \"x\"; drop schema lifecycle cascade; -- 🎉"
+    for column, table in ((nasty, nasty), ("plain", None)):
+        with duckdb.connect(str(published)) as con:
+            con.execute(f"comment on column marts.rfm_grid.version is '{column.replace(chr(39), chr(39) * 2)}'")
+            con.execute("comment on table marts.rfm_grid is " + ("null" if table is None else f"'{table.replace(chr(39), chr(39) * 2)}'"))
+        done = publish(*TWO)
+        assert (done.returncode, done.stderr) == (0, "")
+        found = comments()
+        assert found["rfm_grid", "version"] == column and found["rfm_grid", "r_score"] is None
+        assert found["rfm_grid", None] == ("" if table is None else f"{table}\n") + "customer lifecycle mart"
+    assert publish("--mart", "rfm_grid:r_score").returncode == 0, "its own tables are known by their comment"
+    assert [key for key in comments() if key[1]] == [("rfm_grid", "r_score")]
+
+
 def test_people_and_columns_go_only_by_name(publish, sql):
     assert publish(*TWO, "--mart", "customers:person_id,net_revenue").returncode == 0
     assert sql("select attname from pg_attribute where attrelid = 'lifecycle.customers'::regclass and attnum > 0") == [

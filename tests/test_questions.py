@@ -5,17 +5,19 @@ import re
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
-from statistics import mean
+from statistics import mean, median
 
 import pytest
 
 import shop_answers
+from habit_answers import Habits
 from oracle import percentile
 from support import PROJECT, Warehouse
 
 PAGE = (PROJECT / "docs" / "questions.md").read_text()
 QUESTION = re.compile(r"^## (\w+)\. .*?```sql\n(.*?)```\n\n(.*?)\n(?=\n|\Z)", re.MULTILINE | re.DOTALL)
 QUESTIONS = {number: (query, shown) for number, query, shown in QUESTION.findall(PAGE)}
+RHYTHM, DISUSE, SLIPS = 5, 6, 8  # places in a row of habits
 MONTHS = [date(2026, month, 1) for month in (4, 5, 6)]  # the last three of the demo, all complete
 
 
@@ -38,7 +40,7 @@ class Answers:
     """The answers by the numbers of the page, each a list of rows."""
 
     def __init__(self, shop):
-        self.shop = shop
+        self.shop, self.habits = shop, Habits(shop)
         self.customers = {person: shop.baskets[person] for person in shop.first_seen if shop.baskets[person]}
         self.known = [order for order in shop.orders if order["person_id"]]
         self.raw = {row["order_id"]: row for row in shop.orders_raw}
@@ -184,6 +186,32 @@ class Answers:
             rows.append((month_of(month), in_, out, sum(suppressed), net, stock))
         return rows
 
+    def answer_21(self):
+        habits = [(self.shop.stage(person), row) for person, row in self.habits.customer_habits().items()]
+        rows = []
+        for stage in {stage for stage, _ in habits}:
+            known = [row for of, row in habits if of == stage and row[RHYTHM] is not None]
+            away = [row[DISUSE] for row in known if row[SLIPS]]
+            if known:
+                rows.append((stage, len(known), len(away), len(away) / len(known), median(away) if away else None))
+        return sorted(rows, key=lambda row: (-row[2], row[0]))
+
+    def answer_22(self):
+        totals = defaultdict(lambda: [0, 0])
+        for (month, kind, name), (_, position, _, mature, done, *_) in self.habits.onboarding_cohorts().items():
+            if month > date(2025, 6, 30):
+                totals[kind, position, name][0] += done
+                totals[kind, position, name][1] += mature
+        order = ("step", "onboarding_completed", "feature")
+        return [
+            (kind, name, done, newcomers, done / newcomers)
+            for (kind, _, name), (done, newcomers) in sorted(totals.items(), key=lambda item: (order.index(item[0][0]), item[0]))
+        ]
+
+    def answer_23(self):
+        metrics = self.habits.habit_metrics()
+        return [(day, *metrics[day]) for day in (date(2026, 6, 30), date(2026, 5, 31), date(2026, 4, 30), date(2026, 3, 31))]
+
 
 def segment_of(areas, r, f):
     (segment,) = (
@@ -222,7 +250,7 @@ def is_same(found, expected):
 
 
 def test_the_page_asks_what_people_ask():
-    assert list(QUESTIONS) == ["1", "2", "3", "4a", "4b", *map(str, range(5, 21))]
+    assert list(QUESTIONS) == ["1", "2", "3", "4a", "4b", *map(str, range(5, 24))]
     assert all("marts." in query and "intermediate." not in query for query, _ in QUESTIONS.values())
 
 

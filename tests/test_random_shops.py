@@ -12,6 +12,7 @@ import oracle
 import random_shop
 import shop_answers
 import shop_oracle
+from habit_answers import Habits
 from keyed_hash import read_key
 from support import NO_UNIT_TESTS, PROJECT, Warehouse, checksums, dbt
 
@@ -22,7 +23,7 @@ PART = (
     "--indirect-selection", "empty", "--select", "nobody_who_said_no_can_be_contacted", "+customer_campaign_facts", "+cohort_value",
     "+rfm_history", "+stage_transitions", "+lifecycle_metrics", "+cohort_retention", "+cohort_retention_30d", "+growth_accounting",
     "+campaign_results", "+customer_locations", "+touchpoint_gaps", "+suppression_list", "+order_lines", "+campaign_engagement",
-    "+consent_changes", "+comebacks",
+    "+consent_changes", "+comebacks", "+customer_habits", "+habit_metrics", "+active_day_histogram", "+onboarding_cohorts",
 )  # fmt: skip
 # in the long run everything, with all data tests
 MODELS = () if LONG else PART
@@ -293,6 +294,16 @@ def test_comebacks(built):
         "replace(campaign_key, 'esp:', ''), days_since_message, is_clicked "
         "from marts.comebacks inner join marts.orders using (order_key)", shop_answers.comebacks(built.oracle),
     )  # fmt: skip
+
+
+def test_habits(built):
+    habits = Habits(built.oracle)
+    built.compare("select * from marts.customer_habits", habits.customer_habits())
+    built.compare("select * from marts.habit_metrics", habits.habit_metrics())
+    cells = "month, active_days, month_label, month_end, people, is_complete"
+    built.compare(f"select {cells} from marts.active_day_histogram", habits.histogram(), keys=2)
+    cells = "cohort_month, kind, name, cohort, position, people, mature_people, done_in_7d, share, is_complete"
+    built.compare(f"select {cells} from marts.onboarding_cohorts", habits.onboarding_cohorts(), keys=3)
 
 
 def test_shuffled_doubled_and_split_rows_give_the_same_marts_to_the_last_digit(built):

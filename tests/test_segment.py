@@ -32,7 +32,7 @@ t5,d9,,product_added,Product Added,analytics.js,2026-03-11 12:00:00,2026-03-11 1
 t6,,8,payment_info_entered,Payment Info Entered,analytics-ruby,2026-03-11 12:00:00,2026-03-11 12:00:00.000,r,2026-03-11
 t7,d1,7,product_viewed,Product Viewed,analytics.js,2026-03-11 12:00:00,soon,r,2026-03-11
 """,
-    "segment/screens.jsonl": '{"id":"s1","anonymous_id":"d2","name":"Home","context_library_name":"analytics-ios",'
+    "segment/screens.jsonl": '{"id":"s1","anonymous_id":"d2","name":"Home","context_library_name":"analytics-ios","context_device_model":"iPhone17,2",'
     '"received_at":"2026-03-09T12:00:01Z","timestamp":"2026-03-09T12:00:00Z"}\n',
     "segment/users.csv": "id,email,received_at\n7,ann.new@example.com,2026-03-20 00:00:00\n900,cem@example.com,2026-03-20 00:00:00\n",
 }
@@ -53,13 +53,13 @@ def small(tmp_path_factory):
 
 def test_events_are_whose_they_are_and_called_as_here(small):
     """In the business zone by `timestamp`; the later delivery of one call; what devices did before a login is the next user's."""
-    assert small.rows("select event_id, user_id, event_name, platform, occurred_at from staging.stg_app__events order by 1") == [
-        ("s1", "8", "screen_viewed", "ios", datetime(2026, 3, 9, 13)),
-        ("t1", "7", "product_added_to_cart", "web", datetime(2026, 3, 9, 13, 0, 1)),
-        ("t2", "7", "order_completed", "android", datetime(2026, 3, 31, 23, 59, 59)),
-        ("t3", "7", "checkout_started", "web", datetime(2026, 4, 1)),
-        ("t4", "900", "quiz_finished", None, datetime(2026, 3, 11, 13)),
-        ("t6", "8", "checkout_started", None, datetime(2026, 3, 11, 13)),
+    assert small.rows("select event_id, user_id, event_name, platform, device, occurred_at from staging.stg_app__events order by 1") == [
+        ("s1", "8", "screen_viewed", "ios", "iPhone17,2", datetime(2026, 3, 9, 13)),
+        ("t1", "7", "product_added_to_cart", "web", None, datetime(2026, 3, 9, 13, 0, 1)),
+        ("t2", "7", "order_completed", "android", None, datetime(2026, 3, 31, 23, 59, 59)),
+        ("t3", "7", "checkout_started", "web", None, datetime(2026, 4, 1)),
+        ("t4", "900", "quiz_finished", None, None, datetime(2026, 3, 11, 13)),
+        ("t6", "8", "checkout_started", None, None, datetime(2026, 3, 11, 13)),
     ]
     assert small.rows("select row_key, reason like 'timestamp: %' from intermediate.rejected_rows") == [("t7", True)]
 

@@ -48,6 +48,67 @@ def apart(middles, height, room=32):
     return moved
 
 
+def columns(rows, up, down=(), height=220):
+    """Stacked columns, one a month: the parts `up`, from the zero line, and `down`, each as {part: colour}.
+
+    The axis ends at round numbers on both sides; what is negative or unknown is drawn as nothing.
+    """
+
+    def size(row, part):
+        return max(float(row[part] or 0), 0)
+
+    def highest(parts):
+        most = max(sum(size(row, part) for part in parts) for row in rows)
+        return ceiling(most) if most else 0
+
+    top, bottom = highest(up), highest(down)
+    scale = height / ((top + bottom) or 1)
+    zero = top * scale
+    slot = WIDE / max(len(rows), 6)
+    bars = []
+    for index, row in enumerate(rows):
+        parts, y = [], zero
+        for part in reversed(list(up)):
+            y -= size(row, part) * scale
+            parts.append((part, up[part], y, size(row, part) * scale))
+        y = zero
+        for part in down:
+            parts.append((part, down[part], y, size(row, part) * scale))
+            y += size(row, part) * scale
+        numbers = [(part, row[part]) for part in (*up, *down)]
+        bars.append({"x": slot * (index + 0.14), "wide": slot * 0.72, "parts": parts, "numbers": numbers,
+                     "month": row["month"], "is_complete": row.get("is_complete", True)})  # fmt: skip
+    last = sorted((part for part in bars[-1]["parts"] if part[3]), key=lambda part: part[2])
+    middles = apart([y + tall / 2 for _, _, y, tall in last], height)
+    return {
+        "height": height,
+        "zero": zero,
+        "bars": bars,
+        "last": rows[-1],
+        "labels": list(zip([part for part, *_ in last], middles, strict=True)),
+        "y": [(zero, 0), *((y, value) for y, value in ((0, top), (height, bottom)) if abs(y - zero) > 14)],
+        "ticks": [
+            (bar["x"] + bar["wide"] / 2, f"{bar['month']:%b %Y}" if bar["is_complete"] else f"{bar['month']:%b} so far")
+            for _, bar in some(bars)
+        ],
+    }
+
+
+def curves(series, ticks, height=220):
+    """Lines from 0 up on one axis, of [(name, colour, [(x, value)])] with x from 0 to WIDE."""
+    top = ceiling(max((value for _, _, points in series for _, value in points), default=0) or 1)
+    lines = [
+        {"name": name, "colour": colour, "last": points[-1][1],
+         "points": line([value for _, value in points], height, 0, top, [x for x, _ in points])}
+        for name, colour, points in series
+    ]  # fmt: skip
+    for x in {drawn["points"][-1][0] for drawn in lines}:  # labels stand at the ends of their lines, or below where others go on
+        ending = sorted((drawn for drawn in lines if drawn["points"][-1][0] == x), key=lambda drawn: drawn["points"][-1][1])
+        for drawn, at in zip(ending, apart([drawn["points"][-1][1] for drawn in ending], height), strict=True):
+            drawn["x"], drawn["at"] = x, at if x == WIDE else min(at + 26, height - 8)
+    return {"height": height, "lines": lines, "y": [(0, top), (height / 2, top / 2), (height, 0)], "ticks": ticks}
+
+
 def sankey(flows, stages, height=300, slot=22, gap=6):
     """The moves of a month as ribbons: {height, left, right: nodes, ribbons}; whoever stayed is not drawn.
 

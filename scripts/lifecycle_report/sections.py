@@ -2,8 +2,197 @@
 
 from itertools import groupby
 
-from .drawings import FAMILIES, WIDE, apart, ceiling, line, sankey, some, step_of
-from .queries import MIN_SPELLS
+from .drawings import FAMILIES, WIDE, apart, ceiling, columns, curves, line, sankey, some, step_of
+from .queries import FEW, LISTED, MIN_SPELLS, MONTHS
+
+
+def by_month(rows):
+    """{month: row}"""
+    return {row["month"]: row for row in rows}
+
+
+def earlier(month, months):
+    """The first day of the month so many months before."""
+    years, index = divmod(12 * month.year + month.month - 1 - months, 12)
+    return month.replace(year=years, month=index + 1)
+
+
+MONEY = {  # figure: its label, unit and meaning
+    "net_revenue": ("Net revenue", "money", "after discounts and refunds"),
+    "orders": ("Orders", "count", "counted orders"),
+    "average_order": ("Average order", "money", "net revenue / orders"),
+    "new_revenue": ("New revenue", "money", "of customers new in the month"),
+    "returning_revenue": ("Returning revenue", "money", "of all other customers"),
+}
+
+
+def money(rows):
+    """Net revenue by month: the last complete month against the one before and that of the year before, and all months."""
+    months = [
+        row
+        | {"returning_revenue": row["net_revenue"] - row["new_revenue"],
+           "average_order": row["net_revenue"] / row["orders"] if row["orders"] else None}
+        for row in rows["money"]
+    ]  # fmt: skip
+    known = by_month(months)
+    complete = [row for row in months if row["is_complete"]]
+    if not months:
+        return None
+    for row in months:
+        row["month_before"], row["year_before"] = (known.get(earlier(row["month"], back)) for back in (1, 12))
+    return {
+        "latest": complete[-1] if complete else None,
+        "running": months[-1] if not months[-1]["is_complete"] else None,
+        "chart": columns(months[-MONTHS - 1 :], {"new_revenue": "b", "returning_revenue": "a"}, height=240),
+        "months": months[: -MONTHS - 2 : -1],
+        "figures": MONEY,
+    }
+
+
+def changes(rows):
+    """What changed in the last complete month: people by stage, customers by segment, contactable addresses by channel."""
+    months = sorted({row["month"] for row in rows["stage_months"]})
+    flows = rows["flows"]
+    if not flows or earlier(flows[0]["month"], 1) not in months:
+        return None
+    month = flows[0]["month"]
+    sizes = {(row["month"], row["stage"]): row["people"] for row in rows["stage_months"]}
+    found = {
+        "stages": [(row["label"], sizes.get((month, row["stage"]), 0), sizes.get((earlier(month, 1), row["stage"]), 0))
+                   for row in rows["stages"] if row["stage"] != "erased"],
+        "segments": [(row["segment"], row["now"], row["before"]) for row in rows["segment_changes"]],
+        "list": [(row["channel"], row["contactable"], row["contactable"] - row["net_growth"])
+                 for row in rows["list"] if row["month"] == month],
+    }  # fmt: skip
+    moves = sorted((flow for flow in flows if flow["from_stage"] not in ("first_seen", flow["to_stage"])),
+                   key=lambda flow: -flow["people"])  # fmt: skip
+    return {
+        "month": month,
+        "before": earlier(month, 1),
+        "tables": {name: sorted(lines, key=lambda line: -abs(line[1] - line[2]))[:FEW] for name, lines in found.items()},
+        "moves": [flow for flow in moves if flow["people"]][:3],
+    }
+
+
+def next_steps(rows):
+    """What to do with whom, and what campaigns have been shown to bring, for today's people."""
+    gains = [
+        row | {name: row["to_send"] * row[field] for name, field in (("gain", "revenue_difference"), ("least", "low"), ("most", "high"))}
+        for row in rows["gains"]
+        if row["low"] is not None and row["high"] is not None
+    ]
+    actions = [row for row in rows["next_actions"] if row["value"] > 0]
+    return {"actions": actions, "prospects": [row for row in rows["next_actions"] if row["value"] <= 0],
+            "people": sum(row["people"] for row in rows["next_actions"]), "none": rows["no_action"][0]["people"] if rows["no_action"] else 0, "gains": gains[:FEW], "unmeasured": len(rows["gains"]) - len(gains)}  # fmt: skip
+
+
+def list_growth(rows):
+    """Contactable addresses by channel, and the changes of the largest one month by month."""
+    lines = rows["list"]
+    if not any(row["contactable"] or row["opt_ins"] for row in lines):
+        return None
+    channels = [row["channel"] for row in lines if row["month"] == lines[-1]["month"]]
+    largest = [row for row in lines if row["channel"] == channels[0]]
+    months = sorted({row["month"] for row in lines})
+    stocks = {(row["month"], row["channel"]): row for row in lines}
+    complete = [row for row in largest if row["is_complete"]]
+    return {
+        "largest": channels[0],
+        "channels": channels,
+        "latest": complete[-1] if complete else None,
+        "chart": columns(largest, {"opt_ins": "a"}, {"opt_outs": "c", "lost": "d"}),
+        "table": [(stocks[month, channels[0]]["is_complete"], month, [stocks[month, channel] for channel in channels])
+                  for month in reversed(months)],
+    }  # fmt: skip
+
+
+def values(rows, height=240):
+    """Value per customer by age, a line per year of the first order, of those who reached the age."""
+    years = [(year, list(points)) for year, points in groupby(rows["values"], key=lambda row: row["year"])]
+    ages = sorted({row["age_days"] for row in rows["values"]})
+    drawn = [(year, points) for year, points in years if len(points) > 1][-4:]
+    if not drawn:
+        return None
+    series = [
+        (year, colour, [(WIDE * row["age_days"] / ages[-1], float(row["value"])) for row in points])
+        for colour, (year, points) in zip("0123"[-len(drawn) :], drawn, strict=True)
+    ]
+    ticks = [(WIDE * age / ages[-1], f"{age} days" if age == ages[-1] else age) for age in ages if age in (0, ages[-1]) or age >= 90]
+    by_age = {(row["year"], row["age_days"]): row for row in rows["values"]}
+    return {
+        "chart": curves(series, ticks, height),
+        "titles": [f"Day {age}" for age in ages],
+        "table": [(year, [by_age.get((year, age)) for age in ages]) for year, _ in reversed(years)],
+        "at_90": [(year, by_age[year, 90]) for year, _ in years if (year, 90) in by_age][-2:],
+    }
+
+
+def comebacks(rows):
+    known = by_month(rows["comebacks"])
+    if not known or not rows["growth"]:
+        return None
+    nobody = {"at_risk": 0, "lapsed": 0, "after_a_message": 0, "net_revenue": 0, "window_days": 0}
+    months = [
+        {"month": row["month"], "is_complete": row["is_complete"]} | known.get(row["month"], nobody)
+        for row in rows["growth"]
+        if row["month"] >= min(known)
+    ]
+    complete = [row for row in months if row["is_complete"]]
+    everybody = sum(row["people"] for row in rows["comeback_campaigns"])
+    return {
+        "latest": complete[-1] if complete else None,
+        "chart": columns(months, {"lapsed": "a", "at_risk": "b"}),
+        "months": months[::-1],
+        "campaigns": [row | {"share": row["people"] / everybody} for row in rows["comeback_campaigns"]],
+    }
+
+
+def groups(rows):
+    """Channels and countries, those with customers."""
+    kinds = {kind: list(lines) for kind, lines in groupby(rows["groups"], key=lambda row: row["kind"])}
+    return {kind: lines for kind, lines in kinds.items() if any(line["name"] not in ("unknown", "other") for line in lines)}
+
+
+def habits(rows):
+    weeks, facts = rows["habit_weeks"], rows["habits"]
+    if not facts or not any(week["mau"] for week in weeks):
+        return None
+    days = rows["habit_days"]
+    last = max(len(weeks) - 1, 1)
+    series = [(name, colour, [(WIDE * index / last, week[key]) for index, week in enumerate(weeks)])
+              for name, key, colour in (("in 28 days", "mau", "1"), ("in 7 days", "wau", "2"), ("on the day", "dau", "3"))]  # fmt: skip
+    reading = {channel: {row["habit"]: row["people"] for row in lines}
+               for channel, lines in groupby(rows["reading"], key=lambda row: row["channel"])}  # fmt: skip
+    steps = {kind: list(lines) for kind, lines in groupby(rows["habit_steps"], key=lambda row: row["kind"])}
+    top = ceiling(max((row["people"] for row in days), default=0) or 1)
+    return {
+        "now": weeks[-1],
+        "facts": facts[0],
+        "chart": curves(series, [(WIDE * index / last, f"{week['metric_date']:%b %Y}") for index, week in some(weeks)]),
+        "weeks": weeks[::-1],
+        "days": {"month": days[0]["month"], "rows": days, "top": top, "bars": [160 * row["people"] / top for row in days]} if days else None,
+        "reading": reading,
+        "steps": steps,
+    }
+
+
+MOVEMENTS = {"new_mrr": "New", "expansion_mrr": "Expansion", "reactivated_mrr": "Reactivated",
+             "contraction_mrr": "Contraction", "churned_mrr": "Churned"}  # fmt: skip
+
+
+def subscriptions(rows):
+    months = rows["movements"]
+    if not any(row["closing_mrr"] or row["opening_mrr"] for row in months):
+        return None
+    complete = [row for row in months if row["is_complete"]]
+    return {
+        "latest": complete[-1] if complete else months[-1],
+        "chart": columns(months, {"reactivated_mrr": "e", "expansion_mrr": "b", "new_mrr": "a"},
+                         {"contraction_mrr": "d", "churned_mrr": "c"}),
+        "months": months[::-1],
+        "words": MOVEMENTS,
+        "plans": rows["plans"],
+    }  # fmt: skip
 
 
 def tiles(rows):
@@ -39,7 +228,8 @@ def tiles(rows):
         if len(known) > 1:
             marks = [*known, tile["target"]] if tile.get("target") is not None else known
             low, high = min(marks), max(marks)
-            tile["spark"] = {"points": line(values, 36, low, high)}
+            days = [day["metric_date"] for day, value in zip(trend, values, strict=True) if value is not None]
+            tile["spark"] = {"points": line(values, 36, low, high), "low": low, "high": high, "first": days[0], "last": days[-1]}
             if tile.get("target") is not None:
                 tile["spark"]["target"] = 36 * (high - tile["target"]) / ((high - low) or 1)
     return found
@@ -100,37 +290,20 @@ def activity(rows, height=220):
         "active": active,
         "users": users,
         "days": trend,
-        "ticks": [(xs[index], day["metric_date"]) for index, day in some(trend)],
+        "ticks": [(xs[index], f"{day['metric_date']:%b %Y}") for index, day in some(trend)],
         "labels": apart([(active[-1][1] + users[-1][1]) / 2, (active[-1][1] + height) / 2], height),
     }
 
 
-def growth(rows, height=240):
+def growth(rows):
     months = rows["growth"]
     if not months:
         return None
-    up = max(month["new"] + month["resurrected"] for month in months)
-    down = max(month["churned"] for month in months)
-    scale = height / ((up + down) or 1)
-    zero = up * scale
-    slot = WIDE / max(len(months), 6)
-    bars = []
-    for index, month in enumerate(months):
-        x, wide = slot * (index + 0.14), slot * 0.72
-        new, resurrected, churned = (month[name] * scale for name in ("new", "resurrected", "churned"))
-        parts = [("new", zero - new, new), ("resurrected", zero - new - resurrected, resurrected), ("churned", zero, churned)]
-        bars.append({"x": x, "wide": wide, "month": month, "parts": parts})
     complete = [month for month in months if month["is_complete"]]
-    last = sorted((part for part in bars[-1]["parts"] if part[2]), key=lambda part: part[1])
     return {
-        "height": height,
-        "zero": zero,
-        "labels": list(zip([part for part, _, _ in last], apart([y + tall / 2 for _, y, tall in last], height), strict=True)),
-        "bars": bars,
+        "chart": columns(months, {"resurrected": "b", "new": "a"}, {"churned": "c"}, 240),
         "months": months[::-1],
         "latest": complete[-1] if complete else None,
-        "ticks": [(bars[index]["x"] + bars[index]["wide"] / 2, month) for index, month in some(months)],
-        "end": min(100, 100 * (bars[-1]["x"] + slot) / WIDE),
     }
 
 
@@ -168,7 +341,7 @@ def rfm(rows):
         }
         for segment in rows["rfm_segments"]
     ]
-    return {"grid": grid, "segments": segments, "most": max(segment["share"] for segment in segments)}
+    return {"grid": grid, "top": top, "segments": segments, "most": max(segment["share"] for segment in segments)}
 
 
 def lapse(rows, height=220):
@@ -195,7 +368,8 @@ def lapse(rows, height=220):
             for mark in marks
             if mark["spells"] and mark["days_since_last_order"] <= last
         ],
-        "ticks": [(WIDE * days / last, days) for days in range(0, last + 1, step)],
+        "y": [(0, "100%"), (height / 2, "50%"), (height, "0%")],
+        "ticks": [(WIDE * days / last, f"{days} days") for days in range(0, last + 1, step)],
         "table": shown,
         "last": last,
     }
@@ -213,6 +387,7 @@ def locations(rows):
     lines = [(place, list(cells)) for place, cells in groupby(rows["locations"], key=lambda row: row["default_location"])]
     return {
         "lines": lines,
+        "top": top,
         "groups": [group for group in groups if group["extra_locations"] != "any"],
         "other": next((group for group in groups if group["extra_locations"] == "any" and group["users"]), None),
         "more": rows["locations"][0]["locations"] - len(lines),
@@ -222,13 +397,21 @@ def locations(rows):
 
 
 def campaigns(rows):
+    """Campaigns that sent something, beside the effect that a holdout shows, and every measured audience."""
     measured = [row for row in rows["results"] if row["difference"] is not None]
     low = min([0, *(row["difference_low"] for row in measured)])
     high = max([0, *(row["difference_high"] for row in measured)])
     span = (high - low) or 1
     for row in measured:
+        for end in ("", "_low", "_high"):
+            row[f"points{end}"] = 100 * row[f"difference{end}"]
+        for end in ("_low", "_high"):
+            each = row[f"revenue_difference{end}"]
+            row[f"revenue{end}"] = None if each is None else row["treated_people"] * each
         row["drawn"] = {end: 100 * (row[f"difference{end}"] - low) / span for end in ("_low", "", "_high")}
+    effects = {row["audience"]: row for row in measured}
     return {
+        "sent": [row | {"effect": effects.get(row["measured_audience"])} for row in rows["engagement"]],
         "measured": measured,
         "waiting": [row for row in rows["results"] if row["difference"] is None and row["assigned_people"]],
         "unassigned": sum(row["difference"] is None and not row["assigned_people"] for row in rows["results"]),
@@ -236,3 +419,11 @@ def campaigns(rows):
         "low": low,
         "high": high,
     }
+
+
+def touchpoints(rows):
+    """The listed activities by RACE stage: (stage, people in it, activities)."""
+    stages = {}
+    for row in rows["touchpoints"][:LISTED]:
+        stages.setdefault((row["race_stage"], row["people_in_stage"]), []).append(row)
+    return [(*stage, lines) for stage, lines in stages.items()]

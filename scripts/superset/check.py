@@ -26,7 +26,24 @@ import duckdb
 import instance
 
 # what each chart should show: written by hand, without Superset's datasets or metrics
+MONEY = """
+    select {columns}, sum(net_amount) filter (where date_trunc('month', order_date) = date_trunc('month', first_order_date)) as new_revenue,
+        sum(net_amount) filter (where date_trunc('month', order_date) != date_trunc('month', first_order_date)) as returning_revenue
+    from marts.orders join marts.customers using (person_id) where {where} group by all"""
+COMPLETE = "last_day(order_date) <= (select as_of_date from marts.build_settings)"
 EXPECTED = {
+    "Net revenue by month": f"""
+        select month, coalesce(new_revenue, 0) as new_revenue, coalesce(returning_revenue, 0) as returning_revenue
+        from ({MONEY.format(columns="date_trunc('month', order_date)::date as month", where=COMPLETE + " and true")})""",
+    "Money by month": f"""
+        select * replace (coalesce(new_revenue, 0) as new_revenue, coalesce(returning_revenue, 0) as returning_revenue) from ({MONEY.format(
+            columns=f"strftime(order_date, '%Y-%m') as month_label, {COMPLETE} as is_complete, sum(net_amount) as net_revenue, "
+            "count(*) as orders, sum(net_amount) / count(*) as average_order", where="true")})""",
+    "Campaign engagement": """
+        select campaign_name, channel, campaign_type, measured_result, sum(sent) as sent, sum(opened) / nullif(sum(delivered), 0) as open_rate,
+            sum(clicked) / nullif(sum(delivered), 0) as click_rate, sum(click_orders) as click_orders, sum(click_revenue) as click_revenue,
+            (sum(unsubscribed) + sum(complained)) / nullif(sum(delivered), 0) as left_rate, sum(cost) as cost
+        from marts.campaign_engagement where true group by all""",
     "Customers": "select metric_date, customers from marts.lifecycle_metrics",
     "User activation rate": "select metric_date, user_activation_rate from marts.lifecycle_metrics",
     "Repeat customer rate": "select metric_date, repeat_customer_rate from marts.lifecycle_metrics",
@@ -41,19 +58,30 @@ EXPECTED = {
         where is_complete and period_index >= 1 and period_index <= 24 and cohort_size >= 10""",
     "Customers by RFM score (5 is best)": """
         select 'R' || r_score as recency, 'F' || f_score as frequency, customers from marts.rfm_grid""",
-    "Stage sizes": "select label, people, share, net_revenue from marts.stage_summary",
+    "Stage sizes": """
+        select label as stage, count(*) as people, count(*) / sum(count(*)) over () as share, sum(customers.net_revenue) as net_revenue
+        from marts.customers join marts.stage_summary using (stage) where true group by label""",
     "Stage changes in the month": """
         select from_label, to_label, sum(people) as people from marts.stage_transitions
-        where is_complete and from_stage != to_stage group by from_label, to_label having sum(people) > 0""",
+        where true and is_complete and from_stage != to_stage group by from_label, to_label having sum(people) > 0""",
     "Audiences": "select audience, people, reachable, held_out, to_send from marts.audience_summary",
     "What campaigns add": """
-        select audience, treated_people, control_people, treated_conversion_rate, control_conversion_rate, difference,
-            difference_low, difference_high, result
+        select audience, treated_people, control_people, treated_conversion_rate, control_conversion_rate, 100 * difference as difference_points,
+            100 * difference_low as difference_low_points, 100 * difference_high as difference_high_points, result
         from marts.campaign_results where treated_people > 0 and control_people > 0""",
 }
-# the dashboard's filter as it stands when the dashboard is opened
-FILTERED = "Stage changes in the month"
-LATEST_MONTH = "select max(month_label) from marts.stage_transitions where is_complete"
+# the dashboard's filters, one on a chart: its column there, the same for the SQL above (in the place of its `true`), and a value
+FILTERED = {
+    "Stage changes in the month": (
+        "month_label", "month_label", "select max(month_label) from marts.stage_transitions where is_complete"),
+    "Net revenue by month": (
+        "stage", "customers.stage", "select label, stage from marts.stage_summary where stage = 'loyal'"),
+    "Money by month": ("country", "coalesce(country, 'unknown')", "select coalesce(max(country), 'unknown') from marts.customers"),
+    "Stage sizes": (
+        "acquisition_channel", "coalesce(acquisition_channel, 'unknown')",
+        "select coalesce(max(acquisition_channel), 'unknown') from marts.customers"),
+    "Campaign engagement": ("month_label", "month_label", "select coalesce(max(month_label), 'none') from marts.campaign_engagement"),
+}  # fmt: skip
 # Superset adds it to heat maps: the place of a cell on the colour scale
 ADDED_BY_SUPERSET = {"rank"}
 
@@ -96,31 +124,37 @@ def differences(shown, wanted):
     return len(unlike) + missing, f"shows {unlike[0][0]}, expected {unlike[0][1]}" if unlike else ""
 
 
-def chart_data(chart, only_month=None):
+def chart_data(chart, column=None, value=None):
     """The data of a chart, from the command behind Superset's chart API."""
     from superset.charts.schemas import ChartDataQueryContextSchema
     from superset.commands.chart.data.get_data_command import ChartDataCommand
 
     context = json.loads(chart.query_context)
-    if only_month:
-        context["queries"][0]["filters"].append({"col": "month_label", "op": "IN", "val": [only_month]})
+    if column:
+        context["queries"][0]["filters"].append({"col": column, "op": "IN", "val": [value]})
     (answer,) = ChartDataCommand(ChartDataQueryContextSchema().load(context)).run()["queries"]
     return table([c for c in answer["colnames"] if c not in ADDED_BY_SUPERSET], answer["data"])
 
 
 def ask_duckdb(path):
-    """What every chart should show, and the dashboard's month filtered too; the file is closed again, since Superset
-    opens it with other settings in the same process."""
+    """What every chart should show, and those with a filter filtered too: ({filtered name: (chart, column, value)}, {name: table}).
+
+    The file is closed again, since Superset opens it with other settings in the same process.
+    """
     with duckdb.connect(str(path), read_only=True) as connection:
-        (month,) = connection.execute(LATEST_MONTH).fetchone()
-        filtered = EXPECTED[FILTERED].replace("where", f"where month_label = '{month}' and")
-        queries = EXPECTED | {f"{FILTERED} {month}": filtered}
-        wanted = {}
-        for name, sql in queries.items():
+
+        def ask(sql):
             cursor = connection.execute(sql)
             columns = [column[0] for column in cursor.description]
-            wanted[name] = table(columns, [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()])
-    return month, wanted
+            return table(columns, [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()])
+
+        filters, queries = {}, dict(EXPECTED)
+        for chart, (column, expression, values) in FILTERED.items():
+            value = connection.execute(values).fetchone()
+            name = f"{chart}: {value[0]}"
+            filters[name] = (chart, column, value[0])
+            queries[name] = EXPECTED[chart].replace("true", f"{expression} = '{value[-1]}'")
+        return filters, {name: ask(sql) for name, sql in queries.items()}
 
 
 def new_superset(home):
@@ -142,8 +176,8 @@ def new_superset(home):
     return app
 
 
-def ask_superset(published, month):
-    """What every chart of the dashboard shows, by name; the filtered chart with the month, too."""
+def ask_superset(published, filters):
+    """What every chart of the dashboard shows, by name; the filtered charts with their filters, too."""
     from superset import db, security_manager
     from superset.models.dashboard import Dashboard
     from superset.utils.core import override_user
@@ -154,7 +188,7 @@ def ask_superset(published, month):
         dashboard = db.session.query(Dashboard).filter_by(slug=instance.DASHBOARD_SLUG).one()
         charts = {chart.slice_name: chart for chart in dashboard.slices}
         shown = {name: chart_data(chart) for name, chart in charts.items()}
-        return shown | {f"{FILTERED} {month}": chart_data(charts[FILTERED], month)}
+        return shown | {name: chart_data(charts[chart], *only) for name, (chart, *only) in filters.items()}
 
 
 def report(shown, wanted):
@@ -182,12 +216,12 @@ def main():
     published = instance.published_file(options.published)
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    month, wanted = ask_duckdb(options.expected or published)
+    filters, wanted = ask_duckdb(options.expected or published)
     with tempfile.TemporaryDirectory() as folder:
         with redirect_stdout(StringIO()):
             app = new_superset(Path(folder))
         with app.app_context():
-            shown = ask_superset(published, month)
+            shown = ask_superset(published, filters)
     return 1 if report(shown, wanted) else 0
 
 

@@ -21,6 +21,10 @@ advocates as (
     select * from {{ ref('int_advocates') }}
 ),
 
+habit_signals as (
+    select * from {{ ref('int_habit_signals') }}
+),
+
 extra_locations as (
     select
         person_id,
@@ -94,6 +98,14 @@ unioned as (
         'multi_location' as signal,
         cast(locations as string) || ' places' as detail
     from extra_locations
+
+    union all
+
+    select
+        person_id,
+        signal,
+        detail
+    from habit_signals
 )
 
 select * from unioned

@@ -23,6 +23,14 @@ advocates as (
     select * from {{ ref('int_advocates') }}
 ),
 
+habits as (
+    select * from {{ ref('customer_habits') }}
+),
+
+signals as (
+    select * from {{ ref('int_habit_signals') }}
+),
+
 next_best_actions as (
     select * from {{ ref('int_next_best_actions') }}
 ),
@@ -51,7 +59,16 @@ final as (
         next_products.next_product_key,
         next_products.next_product_name as next_product,
         next_products.because_product_name as next_product_because_of,
+        browsed.subject_id as browsed_product_id,
+        browsed.subject as browsed_product,
+        -- app and subscription
+        habits.disuse_days,
+        habits.next_onboarding_step,
+        habits.missing_key_feature,
+        upgrades.subject as next_plan,
         -- contact
+        habits.preferred_weekday,
+        habits.preferred_hour,
         advocates.person_id is not null as is_advocate,
         coalesce(next_best_actions.messages_count, 0) as contact_pressure,
         coalesce(next_best_actions.is_fatigued, false) as is_fatigued,
@@ -65,6 +82,9 @@ final as (
     left join customer_values on customers.person_id = customer_values.person_id
     left join replacements on customers.person_id = replacements.person_id
     left join next_products on customers.person_id = next_products.person_id
+    left join habits on customers.person_id = habits.person_id
+    left join signals as browsed on customers.person_id = browsed.person_id and browsed.signal = 'browsed_not_bought'
+    left join signals as upgrades on customers.person_id = upgrades.person_id and upgrades.signal = 'upgrade_candidate'
     left join advocates on customers.person_id = advocates.person_id
     left join next_best_actions on customers.person_id = next_best_actions.person_id
 )

@@ -14,6 +14,8 @@ cleaned as (
         event_name,
         platform,
         city,
+        device,
+        detail,
         -- timestamps
         occurred_at,
         cast(occurred_at as date) as event_date

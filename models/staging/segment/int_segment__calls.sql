@@ -27,6 +27,7 @@ unioned as (
         'identify' as kind,
         cast(null as string) as event,
         cast(null as string) as library,
+        cast(null as string) as device,
         email,
         created_at,
         timestamp as occurred_at
@@ -42,6 +43,7 @@ unioned as (
         '{{ calls[:-1] }}' as kind,
         {{ 'lower(event)' if calls == 'tracks' else 'null' }} as event,
         lower(context_library_name) as library,
+        context_device_model as device,
         null as email,
         null as created_at,
         timestamp as occurred_at
@@ -76,6 +78,7 @@ identified as (
             when library like '%android%' then 'android'
             when library like '%ios%' then 'ios'
         end as platform,
+        device,
         email,
         -- booleans
         user_id is not null as is_logged_in,

@@ -20,6 +20,7 @@ events as (
             else coalesce(event_names.event_name, calls.event)
         end as event_name,
         calls.platform,
+        calls.device,
         -- timestamps
         calls.occurred_at
     from calls

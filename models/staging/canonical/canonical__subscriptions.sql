@@ -1,0 +1,1 @@
+{{ staged_rows('shop', 'subscriptions') }}
