@@ -84,6 +84,42 @@ def test_comments_are_published(demo_warehouse, tmp_path):
     assert (tables, columns["stage"]) == ([("One row per person.",)], "The customer's stage.")
 
 
+def written_by_spark(warehouse, folder, *ends):
+    """The marts of a warehouse as a build on Spark leaves them: Parquet folders, and a row per start and end of a build."""
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        for name in ("marts", "invocations"):
+            (folder / "audit" / name).mkdir(parents=True)
+        for table in checksums(warehouse):
+            (folder / "tables" / "marts.db" / table).mkdir(parents=True)
+            connection.execute(f"copy marts.{table} to '{folder}/tables/marts.db/{table}/part-0.parquet'")
+        described = "select schema_name as marts_schema, table_name as mart, {} from {}() where schema_name = 'marts'"
+        tables = described.format("null as column_name, coalesce(comment, 'a mart') as description", "duckdb_tables")
+        columns = described.format("column_name, 'a column' as description", "duckdb_columns")
+        connection.execute(f"copy ({tables} union all {columns}) to '{folder}/audit/marts/part-0.parquet'")
+        for number, end in enumerate(ends):
+            row = f"'one' as invocation_id, 'build' as command, timestamp '2026-07-01' as started_at, {end}::boolean as is_green, true as is_whole"
+            connection.execute(f"copy (select {row}, 'marts' as marts_schema) to '{folder}/audit/invocations/part-{number}.parquet'")
+
+
+def test_what_spark_wrote_is_published_once_its_build_has_ended_green(demo_warehouse, tmp_path):
+    folder, published = tmp_path / "spark", tmp_path / "customer_lifecycle.duckdb"
+    folder.mkdir()
+    done = publish(folder, published)
+    assert (done.returncode, "Spark has built no marts there" in done.stderr) == (3, True)
+    for ends, code in ((("null",), 3), (("null", "false"), 3), (("null", "true"), 0)):
+        shutil.rmtree(folder)
+        written_by_spark(demo_warehouse, folder, *ends)
+        done = script("publish.py", "--from", folder, "--published", published, "--parquet", tmp_path / "marts")
+        assert (done.returncode, published.exists()) == (code, code == 0), done.stderr
+    assert checksums(published) == of_parquet(tmp_path / "marts") == checksums(demo_warehouse)
+    with duckdb.connect(str(published), read_only=True) as connection:
+        comments = connection.execute("select distinct comment from duckdb_columns() where schema_name = 'marts'").fetchall()
+    assert comments == [("a column",)]
+    shutil.rmtree(folder / "tables" / "marts.db" / "customers")
+    done = publish(folder, published)
+    assert (done.returncode, "customers: the mart is not there" in done.stderr) == (3, True)
+
+
 def test_a_reader_never_meets_a_build(tmp_path):
     """It reads old numbers through a build and a publish, and new ones when it opens the file again."""
     raw, warehouse, published = tmp_path / "raw", tmp_path / "lifecycle.duckdb", tmp_path / "customer_lifecycle.duckdb"
