@@ -596,7 +596,8 @@ TABLES = {
                     end as event_name
             from (
                 select *, unnest(range(length) || if(session_no % 307 = 3, [length - 1], []) || if(
-                    u(no, 'widget') < 0.4 and u(session_no, 'glances') < 0.8 and session_no % 4001 <> 7
+                    u(no, 'widget') < 0.4 and word('ios ios android android web', no, 'platform') <> 'web'
+                        and u(session_no, 'glances') < 0.8 and session_no % 4001 <> 7
                         and glance_at > started_at + interval 1 hour and glance_at < gone_at - interval 1 hour
                         and berlin(glance_at + interval 1 hour)::date = berlin(started_at)::date,
                     range(60, 61 + floor(4 * u(session_no, 'glances often'))::int), [])) as i
