@@ -9,7 +9,9 @@ none, and above some thousands of customers they repeat.
 How people behave: sign-ups grow over the years and follow the season; about half of the customers ever buy.
 A buyer has a gamma-distributed rate (so counts are negative binomial), an exponential lifetime (some never
 return), perhaps a long pause in it, and a taste for dear or cheap products. App visits have rates and
-lifetimes of their own; most web and app orders of app users end a session. Messages go only to addresses that
+lifetimes of their own; most web and app orders of app users end a session. Newcomers drop out of the onboarding step
+by step, some go on at a later visit; most use few features, the same ones; some wish for products; some have a widget
+on the phone, which they look at in their own hour. Messages go only to addresses that
 are opted in at that moment.
 
 A known effect: 75 days before --as-of two audiences were drawn, with people held out. Of the lapsed, 15 in 100 of
@@ -652,7 +654,8 @@ TABLES = {
                     end as event_name
             from (
                 select *, unnest(range(length) || if(session_no % 307 = 3, [length - 1], []) || if(
-                    u(no, 'widget') < 0.4 and u(session_no, 'glances') < 0.8 and session_no % 4001 <> 7
+                    u(no, 'widget') < 0.4 and word('ios ios android android web', no, 'platform') <> 'web'
+                        and u(session_no, 'glances') < 0.8 and session_no % 4001 <> 7
                         and glance_at > started_at + interval 1 hour and glance_at < gone_at - interval 1 hour
                         and berlin(glance_at + interval 1 hour)::date = berlin(started_at)::date,
                     range(60, 61 + floor(4 * u(session_no, 'glances often'))::int), [])) as i

@@ -341,6 +341,11 @@ def test_equal_parts_are_read_with_a_warning(place, tmp_path):
             "'shop' must be retail or b2b|customer_years: '0' must be a number above 0|points_per_unit: 'x'"
             "|fatigue_cap: '0' must be a whole number|tier_near_share: '2' must be a number from 0 to 1",
         ),
+        (
+            {"habit_min_active_days": 1, "habit_min_events": 0, "habit_slip_ratio": "x", "habit_ignored_messages": 15},
+            "habit_min_active_days: one day has no days between|habit_min_events: '0' must be a whole number"
+            "|habit_slip_ratio: 'x' must be a number above 0|habit_ignored_messages (15) and habit_gone_messages (15): who ignores",
+        ),
     ],
 )
 def test_wrong_variables_say_so(complain, change, message):
