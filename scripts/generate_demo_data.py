@@ -30,7 +30,7 @@ The mess, on purpose:
   clock, also in customers, refunds (a bare date), feedback and subscriptions; all other times are UTC instants
 - rows out of order, late (updated_at weeks after ordered_at), after --as-of, and one event in 2099
 - orders and subscriptions in EUR, USD, GBP, CHF, and a few in XXX, for which there is no exchange rate
-- subscriptions by the fortnight, at a price below 0, or cancelled before they started; repeated rows; some cancelled after --as-of
+- subscriptions by the fortnight, at a price below 0, or cancelled before they started; repeated rows; some end after --as-of
 - untypable gross_amount 'n/a' and ordered_at 'not available'; null order_id; null customer_id in customers
 - unknown event 'widget_resized'; consents opted in and out at the same moment, or changed after --as-of;
   e-mails of orders and consents in other case or padding than the customer's
@@ -541,7 +541,7 @@ TABLES = {
         where chance < 0.13 and signed_in and status in ('delivered', 'completed')
     )
     where given_at < end_at() order by order_no""",
-    # a coffee club: a subscriber goes from one subscription to the next, at once with another plan, or later, until one is the last
+    # a coffee club: from one subscription to the next, at once with another plan, or later, until one is the last
     "shop/subscriptions": """
     with members as (
         select no, customer_id, currency, gone_at, deleted_at, pick([0, 0, 0, 1, 1, 2], no, 'club plan') as plan,
@@ -556,17 +556,19 @@ TABLES = {
             if(ends_in_trial, trial_days * least(1, 0.2 + u(k, 'gives up')), 20 + 330 * expo(k, 'club life')) as days,
             case when ends_in_trial then if(u(k, 'tries again') < 0.1, 'again', 'last')
                 else word('up up up down again again last last last last', k, 'club next') end as what_next,
-            pick(['month', 'month', 'month', 'month', 'month', 'month', 'quarter', 'year', 'year', 'week'], k, 'club interval') as interval
+            word('month month month month month month quarter year year week', k, 'club interval') as interval
         from (select *, unnest(range(4)) as step from members)
     ),
     timed as (
         select *, coalesce(sum(days + if(what_next = 'again', 15 + 80 * expo(k, 'club gap'), 0)) over before, 0) as after_days,
             coalesce(bool_or(what_next = 'last') over before, false) as is_over,
-            greatest(0, least(2, plan + coalesce(sum((what_next = 'up')::int - (what_next = 'down')::int) over before, 0))) as rank
+            greatest(0, least(2, plan
+                + coalesce(sum((what_next = 'up')::int - (what_next = 'down')::int) over before, 0))) as rank
         from steps window before as (partition by no order by step rows between unbounded preceding and 1 preceding)
     ),
     dated as (
-        select *, row_number() over (order by started_at, no) as n, if(has_trial, started_at + to_days(trial_days), null) as trial_ends_at,
+        select *, row_number() over (order by started_at, no) as n,
+            if(has_trial, started_at + to_days(trial_days), null) as trial_ends_at,
             started_at + seconds(86400 * days) as ends_at,
             coalesce(trial_ends_at, started_at) as paid_from
         from (select *, joined_at + seconds(86400 * after_days) as started_at from timed where not is_over)
@@ -576,13 +578,15 @@ TABLES = {
         select *, if(ends_at < end_at() or n % 17 = 3 and ends_at < end_at() + interval 60 day or deleted_at is not null,
                 least(ends_at, deleted_at), null) as cancelled_at,
             if(u(k, 'pauses club') < 0.07, paid_from + seconds(86400 * days * u(k, 'paused club')), null) as paused,
-            if(paused < least(cancelled_at, end_at()) and (cancelled_at is null or u(k, 'never back') < 0.3), paused, null) as paused_at
+            if(paused < least(cancelled_at, end_at()) and (cancelled_at is null or u(k, 'never back') < 0.3), paused, null)
+                as paused_at
         from dated
     )
     select number('S', n, 6) as subscription_id, customer_id, ['Club Small', 'Club Medium', 'Club Large'][1 + rank::int] as plan,
         case when cancelled_at < end_at() then 'cancelled' when paused_at is not null then 'paused'
             when trial_ends_at > end_at() then 'trialing' else 'active' end as status,
-        (if(n % 151 = 9, -1, 1) * round([11.9, 19.9, 34.9][1 + rank::int] * fx(currency) * (1 + 0.03 * (year(started_at) - year(first_day())))
+        (if(n % 151 = 9, -1, 1) * round([11.9, 19.9, 34.9][1 + rank::int] * fx(currency)
+            * (1 + 0.03 * (year(started_at) - year(first_day())))
             * case interval when 'week' then 0.25 when 'quarter' then 2.85 when 'year' then 10 else 1 end, 1))::decimal(18, 2) as price,
         if(n % 151 = 13, 'XXX', currency) as currency, if(n % 151 = 5, 'fortnight', interval) as interval,
         berlin(trial_ends_at) as trial_ends_at, berlin(started_at) as started_at,

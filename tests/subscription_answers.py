@@ -1,4 +1,4 @@
-"""What the marts should say of subscriptions, in plain Python from the raw files (shop_oracle.Shop): day by day, without running sums."""
+"""What the marts should say of subscriptions, in plain Python from the raw files (shop_oracle.Shop), day by day."""
 
 from collections import defaultdict
 from datetime import date, timedelta
