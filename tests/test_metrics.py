@@ -416,9 +416,8 @@ def test_every_metric_by_month(answers, rows):
             [row for row in rows["customer_habits"] if row["first_active_date"]], lambda row: month_of(row["first_active_date"])
         )),
         (expected_app_use, defaultdict(dict, {month_of(row["metric_date"]): row for row in rows["app days"]})),
-    ]  # fmt: skip
         (expected_subscriptions, grouped(rows["subscription_movements"], lambda row: month_of(row["month"]))),
-    ]
+    ]  # fmt: skip
     expected = {
         (month,): expected_stocks(row) | {k: v for of, groups in parts for k, v in of(groups[month]).items()}
         for month, row in last_day.items()
