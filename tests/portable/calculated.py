@@ -23,6 +23,7 @@ TYPES = {
     "last_day": "date",
     "days": "integer",
     "wall_clock": "timestamp",
+    "zone": "string",
     "name": "string",
 }
 UNIT = Decimal("0.0001")
@@ -45,6 +46,7 @@ BOUNDARIES = [
 DAYS = [date(2024, 2, 29), date(2023, 2, 28), date(2024, 12, 31), date(2000, 1, 1), date(2026, 3, 29), date(2026, 10, 25)]
 # in the hour that spring skips, and in the one that autumn repeats
 WALL_CLOCKS = [datetime(2026, 3, 29, 2, 30), datetime(2026, 10, 25, 2, 30), datetime(2026, 10, 25, 1, 59), datetime(2026, 10, 25, 3)]
+ZONES = ["Asia/Kolkata", "America/New_York", "Europe/Berlin", "Pacific/Kiritimati", "Etc/GMT+5"]
 NAMES = ["plain", "  49 (0)170 1234567\t", "\u00a0\u200b\ufeffÄé 日本\r\n", "0", "+1-555'0100", "a\\d b", " ", "x" * 300]
 
 
@@ -70,7 +72,8 @@ def rows():
         wall_clock = datetime(2026, 1, 1) + timedelta(minutes=draw.randrange(500_000))
         wall_clock = WALL_CLOCKS[number] if number < len(WALL_CLOCKS) else wall_clock
         name = NAMES[number] if number < len(NAMES) else "".join(draw.choices(" \t+0123456789abcÄ日", k=draw.randrange(12)))
-        yield dict(zip(TYPES, (number, *values, first, last, draw.randrange(-800, 800), wall_clock, name), strict=True))
+        about = first, last, draw.randrange(-800, 800), wall_clock, ZONES[number % len(ZONES)], name
+        yield dict(zip(TYPES, (number, *values, *about), strict=True))
 
 
 def things(values):
@@ -114,6 +117,7 @@ def expected_of(row):
         "in_utc": clock(row["wall_clock"], DEMO["business_time_zone"], "UTC"),
         "from_utc": clock(row["wall_clock"], "UTC", "Europe/Berlin"),
         "in_new_york": clock(row["wall_clock"], "Europe/Berlin", "America/New_York"),
+        "there": clock(row["wall_clock"], "Europe/Berlin", row["zone"]),
         "stripped": stripped(name),
         "digits": re.sub("[^0-9+]", "", name),
         "is_number": name[:1].isdigit(),

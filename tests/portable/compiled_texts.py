@@ -69,6 +69,7 @@ select
     {{ wall_clock_to_utc('wall_clock') }} as in_utc,
     {{ change_zone('wall_clock', 'UTC', 'Europe/Berlin') }} as from_utc,
     {{ change_zone('wall_clock', 'Europe/Berlin', 'America/New_York') }} as in_new_york,
+    {{ change_zone_by('wall_clock', 'Europe/Berlin', 'zone') }} as there,
     {{ strip('name') }} as stripped,
     {{ replace_matches('name', '[^0-9+]', '') }} as digits,
     {{ matches('name', '^[0-9]') }} as is_number,
