@@ -10,7 +10,7 @@ final as (
         activity_date,
         sessions_count,
         session_events_count,
-        row_number() over days as day_number,
+        cast(row_number() over days as bigint) as day_number,
         lead(activity_date) over days as next_activity_date
     from activity_days
     window days as (partition by person_id order by activity_date)

@@ -27,7 +27,7 @@ final as (
     select
         kind,
         name,
-        row_number() over (partition by kind order by position, name) as place,
+        cast(row_number() over (partition by kind order by position, name) as bigint) as place,
         count(*) over (partition by kind) as names_count
     from unioned
 )
