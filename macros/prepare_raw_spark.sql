@@ -52,13 +52,13 @@
         {%- for source in imported_tables() -%}
             {%- do run_query("create or replace view " ~ source.schema ~ "." ~ source.identifier ~ " as select * from parquet.`" ~ folder ~ "/" ~ source.identifier ~ ".parquet`") -%}
         {%- endfor -%}
-        {{ spark__start_invocation() }}
+        {{ start_invocation_on_spark() }}
     {%- endif -%}
 {% endmacro %}
 
 
 {#- Files are only added: an invocation is green if a second row says so. -#}
-{% macro spark__start_invocation() %}
+{% macro start_invocation_on_spark() %}
     {%- do run_query("create schema if not exists audit") -%}
     {%- do run_query("create table if not exists audit.invocations (invocation_id string, command string, started_at timestamp_ntz, is_green boolean, is_whole boolean, marts_schema string) "
         ~ "using parquet location '" ~ spark_folder() ~ "/audit/invocations'") -%}

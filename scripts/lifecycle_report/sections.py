@@ -65,7 +65,7 @@ def changes(rows):
                  for row in rows["list"] if row["month"] == month],
     }  # fmt: skip
     moves = sorted((flow for flow in flows if flow["from_stage"] not in ("first_seen", flow["to_stage"])),
-                   key=lambda flow: -flow["people"])  # fmt: skip
+                   key=lambda flow: (-flow["people"], flow["from_stage"], flow["to_stage"]))  # fmt: skip
     return {
         "month": month,
         "before": earlier(month, 1),

@@ -22,18 +22,20 @@ from compiled_texts import compile_project, dispatched_macros  # noqa: E402
 DIALECTS = ["spark", "databricks", "snowflake", "bigquery", "trino"]
 PAGE = """# Portable SQL
 
-DuckDB is what this project runs on, and Spark the second engine that its models are written for. Three things hold the
+DuckDB is what this project runs on, and Spark the second engine that its models are written for. Four things hold the
 text of all {models} models and {tests} data tests to what engines share:
 
 - **A list**, `tests/portable/allowed_sql.toml`: every function, type and construct that a compiled text may use outside of
   the {macros} dispatched macros, with notes where another warehouse differs. `make test` holds every text against it.
-- **Spark's analyser**: `make test-spark` has Spark 4 analyse every text with the macros' bodies for Spark. No text is refused,
-  and every column of a model has DuckDB's type. It needs Java 17 and installs pyspark, which nothing else needs.
+- **Whole builds**: `make test-spark` builds a demo on both engines and compares every mart and every exported file ([spark.md](spark.md)).
+- **Spark's analyser**: it also has Spark 4 analyse every text with the macros' bodies for Spark. No text is refused,
+  and every column of a model has DuckDB's type. It needs Java 17 and installs Spark, which nothing else needs.
 - **The same values**: money, dates, texts and hashes of the macros are calculated on DuckDB and Spark from 3,000 random and
   boundary rows, and both are held against Python.
 
 Dispatched macros, DuckDB's bodies in `macros/engine.sql`, Spark's in `macros/engine_spark.sql`: {names}.
-Another warehouse needs these bodies, and `prepare_raw`, which reads raw files into tables and is DuckDB's alone.
+Another warehouse needs these bodies, of which `prepare_raw` and `record_invocation` start and end a build
+(`macros/prepare_raw_spark.sql`): DuckDB imports the raw files, the other engine reads the Parquet files that it has written.
 
 ## What sqlglot says
 

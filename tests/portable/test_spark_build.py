@@ -135,6 +135,15 @@ def test_every_exported_file_is_the_same(published, tmp_path):
     assert [name for name, content in written["spark"].items() if content != written["duckdb"][name]] == []
 
 
+def test_the_report_is_the_same(published, tmp_path):
+    pages = []
+    for engine, path in published[0].items():
+        done = script("report.py", "--from", path, "--out", tmp_path / f"{engine}.html")
+        assert done.returncode == 0, done.stderr
+        pages.append((tmp_path / f"{engine}.html").read_text())
+    assert pages[0] == pages[1]
+
+
 # one value of each type that can be read, and what no typed column can be
 READABLE = {"bigint": "1", "decimal(18, 4)": "1.5", "timestamp": "2024-01-02 03:04:05", "date": "2024-01-02", "boolean": "true"}
 UNREADABLE = "neither nor"
