@@ -71,14 +71,14 @@
 
 {#- Is a text a word for none? Only ids, e-mail addresses and phone numbers have such: Null is a surname. Most are too long for one. -#}
 {% macro is_null_word(text, settings) %}
-    {%- set longest, conditions = namespace(length=0), [] -%}
+    {%- set words = [] -%}
     {%- for word in ['null', 'none', 'nan', '\\n', 'n/a', '-', 'undefined'] + (settings.null_words or []) + (['0'] if settings.zero_is_no_id else []) -%}
-        {%- set word = word | trim | lower -%}
-        {%- set longest.length = [longest.length, word | length] | max -%}
-        {%- do conditions.append("lower(" ~ text ~ ") = " ~ sql_text(word)) -%}
+        {%- do words.append(word | trim | lower) -%}
     {%- endfor -%}
-    {%- if settings.zero_is_no_id -%}{%- do conditions.append(matches(text, '^0[.]0+$')) -%}{%- endif -%}
-    {{ return("(length(" ~ text ~ ") <= " ~ longest.length ~ " and (" ~ conditions | unique | join(' or ') ~ "))") }}
+    {%- set texts = [] -%}
+    {%- for word in words | unique -%}{%- do texts.append(sql_text(word)) -%}{%- endfor -%}
+    {%- set is_zero = " or " ~ matches(text, '^0[.]0+$') if settings.zero_is_no_id else '' -%}
+    {{ return("(length(" ~ text ~ ") <= " ~ words | map('length') | max ~ " and (lower(" ~ text ~ ") in (" ~ texts | join(', ') ~ ")" ~ is_zero ~ "))") }}
 {% endmacro %}
 
 
