@@ -2,9 +2,9 @@
 
 Takes a published file (the demo's) and makes a larger one of it: every person many times over in the marts with a row per
 person that the report counts, so that there are so many people; the counts and amounts of the marts about groups
-multiplied alike, but for two hundred times as many locations instead; and ten more years of daily metrics. Both sides are whole processes in one run, the best of three.
-Prints seconds, CPU, peak memory and the size of the page. `python benchmarks/report.py [--from published/customer_lifecycle.duckdb]
-[--people 1000000]`. Exit code 1 when a bound (4 seconds, 300 kB) is missed.
+multiplied alike, but for two hundred times as many locations instead; and ten more years of daily metrics. Both sides
+are whole processes in one run, the best of three. Prints seconds, CPU, peak memory and the size of the page.
+`python benchmarks/report.py [--from published/customer_lifecycle.duckdb] [--people 1000000]`. Exit code 1 when a bound (4 seconds, 300 kB) is missed.
 """
 
 import argparse

@@ -37,7 +37,8 @@ SECTIONS = {  # in the order of the page: what changed and what to do, then the 
     "data": "Data",
 }
 ONLY_WITH_ROWS = ("habits", "subscriptions")
-FILTERS = ("count", "percent", "signed", "points", "money", "change", "shown", "short", "day", "month", "short_month", "full_month", "words", "at", "path")
+FILTERS = ("count", "percent", "signed", "points", "money", "change", "shown", "short",
+           "day", "month", "short_month", "full_month", "words", "at", "path")
 
 
 def render(rows):

@@ -14,7 +14,9 @@ MIN_SPELLS = 30  # people or spells behind a point of a curve: of fewer it is no
 WEEKS = 53  # of daily habits, one point a week
 
 # marts that a project may not have yet: without them their sections are not there
-OPTIONAL = {"habit_metrics", "active_day_histogram", "onboarding_cohorts", "customer_habits", "subscriptions", "subscription_movements"}
+OPTIONAL = {
+    "habit_metrics", "active_day_histogram", "onboarding_cohorts", "customer_habits", "subscriptions", "subscription_movements",
+}  # fmt: skip
 
 # Every number of the report comes from one of these. Marts with a row per person are only counted and summed: none of
 # their identifying columns is named, and a group of fewer than min_group_size people is added to the others.
@@ -105,8 +107,10 @@ QUERIES = {
         )
         select folded.*, value_90.net_revenue_per_customer as value_90d, value_360.net_revenue_per_customer as value_360d
         from folded
-        left join cohort_value value_90 on value_90.cohort_type = kind and value_90.dimension_value = name and value_90.age_days = 90
-        left join cohort_value value_360 on value_360.cohort_type = kind and value_360.dimension_value = name and value_360.age_days = 360
+        left join cohort_value value_90
+            on value_90.cohort_type = kind and value_90.dimension_value = name and value_90.age_days = 90
+        left join cohort_value value_360
+            on value_360.cohort_type = kind and value_360.dimension_value = name and value_360.age_days = 360
         order by kind, customers desc, folded.people desc, name""",
     "rfm_cells": "from rfm_grid order by r_score desc, f_score",
     "rfm_segments": """select segment, sum(customers) as customers, sum(net_revenue) as net_revenue
@@ -150,7 +154,8 @@ QUERIES = {
             count_if(median_days_between is not null) as with_rhythm, count_if(is_slipping) as slipping
         from customer_habits having count_if(first_active_date is not null) > 0""",
     "reading": """select channel, habit, count(*) as people from (
-            select unnest(['email', 'sms', 'push']) as channel, unnest([email_habit, sms_habit, push_habit]) as habit from customer_habits
+            select unnest(['email', 'sms', 'push']) as channel, unnest([email_habit, sms_habit, push_habit]) as habit
+            from customer_habits
         ) where habit is not null group by channel, habit order by channel, habit""",
     "movements": f"""from subscription_movements
         where month >= (select max(month) from subscription_movements) - interval {MONTHS} month order by month""",

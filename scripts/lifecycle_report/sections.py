@@ -77,13 +77,17 @@ def changes(rows):
 def next_steps(rows):
     """What to do with whom, and what campaigns have been shown to bring, for today's people."""
     gains = [
-        row | {name: row["to_send"] * row[field] for name, field in (("gain", "revenue_difference"), ("least", "low"), ("most", "high"))}
+        row
+        | {"gain": row["to_send"] * row["revenue_difference"],
+           "least": row["to_send"] * row["low"], "most": row["to_send"] * row["high"]}
         for row in rows["gains"]
         if row["low"] is not None and row["high"] is not None
-    ]
+    ]  # fmt: skip
     actions = [row for row in rows["next_actions"] if row["value"] > 0]
     return {"actions": actions, "prospects": [row for row in rows["next_actions"] if row["value"] <= 0],
-            "people": sum(row["people"] for row in rows["next_actions"]), "none": rows["no_action"][0]["people"] if rows["no_action"] else 0, "gains": gains[:FEW], "unmeasured": len(rows["gains"]) - len(gains)}  # fmt: skip
+            "people": sum(row["people"] for row in rows["next_actions"]),
+            "none": rows["no_action"][0]["people"] if rows["no_action"] else 0,
+            "gains": gains[:FEW], "unmeasured": len(rows["gains"]) - len(gains)}  # fmt: skip
 
 
 def list_growth(rows):
@@ -117,7 +121,8 @@ def values(rows, height=240):
         (year, colour, [(WIDE * row["age_days"] / ages[-1], float(row["value"])) for row in points])
         for colour, (year, points) in zip("0123"[-len(drawn) :], drawn, strict=True)
     ]
-    ticks = [(WIDE * age / ages[-1], f"{age} days" if age == ages[-1] else age) for age in ages if age in (0, ages[-1]) or age >= 90]
+    labelled = [age for age in ages if age in (0, ages[-1]) or age >= 90]
+    ticks = [(WIDE * age / ages[-1], f"{age} days" if age == ages[-1] else age) for age in labelled]
     by_age = {(row["year"], row["age_days"]): row for row in rows["values"]}
     return {
         "chart": curves(series, ticks, height),
@@ -159,18 +164,21 @@ def habits(rows):
         return None
     days = rows["habit_days"]
     last = max(len(weeks) - 1, 1)
-    series = [(name, colour, [(WIDE * index / last, week[key]) for index, week in enumerate(weeks)])
-              for name, key, colour in (("in 28 days", "mau", "1"), ("in 7 days", "wau", "2"), ("on the day", "dau", "3"))]  # fmt: skip
+    drawn = (("in 28 days", "mau", "1"), ("in 7 days", "wau", "2"), ("on the day", "dau", "3"))
+    series = [
+        (name, colour, [(WIDE * index / last, week[key]) for index, week in enumerate(weeks)]) for name, key, colour in drawn
+    ]
     reading = {channel: {row["habit"]: row["people"] for row in lines}
                for channel, lines in groupby(rows["reading"], key=lambda row: row["channel"])}  # fmt: skip
     steps = {kind: list(lines) for kind, lines in groupby(rows["habit_steps"], key=lambda row: row["kind"])}
     top = ceiling(max((row["people"] for row in days), default=0) or 1)
+    bars = [160 * row["people"] / top for row in days]
     return {
         "now": weeks[-1],
         "facts": facts[0],
         "chart": curves(series, [(WIDE * index / last, f"{week['metric_date']:%b %Y}") for index, week in some(weeks)]),
         "weeks": weeks[::-1],
-        "days": {"month": days[0]["month"], "rows": days, "top": top, "bars": [160 * row["people"] / top for row in days]} if days else None,
+        "days": {"month": days[0]["month"], "rows": days, "top": top, "bars": bars} if days else None,
         "reading": reading,
         "steps": steps,
     }
