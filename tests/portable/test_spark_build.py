@@ -146,6 +146,7 @@ def test_the_report_is_the_same(published, tmp_path):
 
 # one value of each type that can be read, and what no typed column can be
 READABLE = {"bigint": "1", "decimal(18, 4)": "1.5", "timestamp": "2024-01-02 03:04:05", "date": "2024-01-02", "boolean": "true"}
+TEXTS = {"currency": "EUR", "interval": "month", "email": "somebody@example.com"}  # others are the name and a number
 UNREADABLE = "neither nor"
 
 
@@ -166,8 +167,7 @@ def plant(folder):
                     for number, wrong in enumerate([None, *typed]):
                         writer.writerow(
                             UNREADABLE if name == wrong
-                            else "EUR" if name == "currency"
-                            else READABLE.get(column["data_type"], f"{name}{number}@example.com" if name == "email" else f"{name}{number}")
+                            else READABLE.get(column["data_type"]) or TEXTS.get(name, f"{name}{number}")
                             for name, column in columns.items()
                         )  # fmt: skip
                 planted[source["name"], table["name"]] = {name: not meta[name].get("lenient") for name in typed}
