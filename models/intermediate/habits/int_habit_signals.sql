@@ -22,10 +22,10 @@ people as (
         habits.*,
         customers.stage,
         as_of.as_of_date,
-        habits.wished_not_bought and cast(habits.last_wished_at as date) > {{ add_days('as_of.as_of_date', '-' ~ var('wished_days')) }}
-            as is_wished,
-        habits.viewed_not_bought and cast(habits.last_viewed_at as date) > {{ add_days('as_of.as_of_date', '-' ~ var('browsed_days')) }}
-            as is_browsed
+        habits.wished_not_bought
+        and cast(habits.last_wished_at as date) > {{ add_days('as_of.as_of_date', '-' ~ var('wished_days')) }} as is_wished,
+        habits.viewed_not_bought
+        and cast(habits.last_viewed_at as date) > {{ add_days('as_of.as_of_date', '-' ~ var('browsed_days')) }} as is_browsed
     from habits
     inner join customers on habits.person_id = customers.person_id
     cross join as_of
