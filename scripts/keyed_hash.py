@@ -67,23 +67,23 @@ def _create(path, text):
 
 
 def use_key(con, key):
-    """Let the expressions of `hmac_sql` run on a DuckDB connection."""
+    """Let the expressions of `hashed_sha` run on a DuckDB connection."""
     key = (hashlib.sha256(key).digest() if len(key) > BLOCK else key).ljust(BLOCK, b"\0")
     for name, pad in (("hmac_inner", 0x36), ("hmac_outer", 0x5C)):
         con.execute(f"set variable {name} = unhex('{bytes(byte ^ pad for byte in key).hex()}')")
 
 
-def hmac_sql(expression):
-    """The DuckDB expression of the keyed hash, 32 bytes as BLOB, of a text expression; null of null."""
-    inner = f"unhex(sha256(getvariable('hmac_inner') || encode({expression})))"
-    return f"unhex(sha256(getvariable('hmac_outer') || {inner}))"
+def hashed_sha(sha):
+    """The DuckDB expression of the keyed hash, as hexadecimal text, of a text expression (the SHA-256 of a key); null of null."""
+    inner = f"unhex(sha256(getvariable('hmac_inner') || encode({sha})))"
+    return f"sha256(getvariable('hmac_outer') || {inner})"
+
+
+def hmac_sql(sha):
+    """The same as 32 bytes."""
+    return f"unhex({hashed_sha(sha)})"
 
 
 def hashed(key):
-    """The same of the SHA-256 of a key, as hexadecimal text: what the marts and the state have of erased ids and addresses."""
+    """The same of a key itself, as hexadecimal text: what the marts and the state have of erased ids and addresses."""
     return hashed_sha(f"sha256({key})")
-
-
-def hashed_sha(sha):
-    """The same, given the SHA-256 of the key."""
-    return f"lower(hex({hmac_sql(sha)}))"
