@@ -17,22 +17,49 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
-unioned as (
+-- events grow with time and sessions less so: what follows no longer counts each of them
+sessions as (
     select
-        identity_map.person_id,
-        events.event_date as activity_date,
+        events.source_system,
+        events.user_id,
+        events.session_id,
+        events.event_date,
         min(events.occurred_at) as first_activity_at,
         count(*) as events_count,
-        count(distinct events.session_id) as sessions_count,
-        count(events.session_id) as session_events_count,
-        0 as orders_count,
         min(case when events.event_name in ('product_added_to_cart', 'checkout_started') then events.occurred_at end)
             as first_cart_at
     from events
-    inner join identity_map
-        on events.source_system = identity_map.source and events.user_id = identity_map.source_id
     inner join as_of on events.event_date <= as_of.as_of_date
-    group by identity_map.person_id, events.event_date
+    group by events.source_system, events.user_id, events.session_id, events.event_date
+),
+
+-- a session that goes on under another user id of the person is one
+person_sessions as (
+    select
+        identity_map.person_id,
+        sessions.event_date,
+        sessions.session_id,
+        min(sessions.first_activity_at) as first_activity_at,
+        sum(sessions.events_count) as events_count,
+        min(sessions.first_cart_at) as first_cart_at
+    from sessions
+    inner join identity_map
+        on sessions.source_system = identity_map.source and sessions.user_id = identity_map.source_id
+    group by identity_map.person_id, sessions.event_date, sessions.session_id
+),
+
+unioned as (
+    select
+        person_id,
+        event_date as activity_date,
+        min(first_activity_at) as first_activity_at,
+        sum(events_count) as events_count,
+        count(session_id) as sessions_count,
+        sum(case when session_id is not null then events_count else 0 end) as session_events_count,
+        0 as orders_count,
+        min(first_cart_at) as first_cart_at
+    from person_sessions
+    group by person_id, event_date
 
     union all
 
