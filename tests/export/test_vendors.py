@@ -510,7 +510,8 @@ def test_every_vendor_has_a_source_and_a_date():
 def test_the_default_csv_says_what_its_audiences_are_about():
     """Tier, city, product and region; and nothing that is written only where somebody names it."""
     fields = yaml.safe_load((ROOT / "destinations.yml").read_text())["deliveries"]["csv"]["fields"]
-    assert {"loyalty_tier", "city", "region", "next_product", "replacement_product"} <= {*fields}
+    assert {"loyalty_tier", "city", "region", "next_product", "replacement_product", "browsed_product", "next_plan", "next_onboarding_step",
+            "missing_key_feature", "preferred_hour"} <= {*fields}
     assert not {"postal_code", "birth_date", "gender", "email", "phone"} & {*fields}
     described = set()
     for path in ("customers/_customers__models.yml", "campaigns/_campaigns__models.yml"):
