@@ -1,0 +1,111 @@
+"""What a whole `dbt build` with its data tests costs: CPU by layer and by node, and how each grows with the data.
+
+    python benchmarks/build.py [--customers 10000 40000] [--memory 2GB] [--folder DIR]
+
+Of each size the demo's raw data are made once (and kept where --folder says), then built with one node at a time in a process
+of its own, so that the CPU of a node is that of the process between its start and its end. Of several sizes the exponent is the
+slope between the first and the last: 1 is linear. CPU counts all threads, so other work on the machine hardly shows.
+Exit code 1 when a build is not green, such as one that --memory (DuckDB's memory_limit) is too small for.
+"""
+
+import argparse
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VARIABLES = {"as_of_date": "2026-06-30", "business_time_zone": "Europe/Berlin"}
+LEAST = 0.3  # CPU seconds at the first size under which an exponent is noise
+DEAREST = 25
+
+
+def cpu():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def build():
+    """Build in this process and print {"ok", "total", "gigabytes", "nodes": {layer.name: CPU seconds}} as JSON."""
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415 only here: it reads the environment
+
+    started, costs = {}, Counter()
+
+    def listen(event):
+        node = getattr(event.data, "node_info", None)
+        if event.info.name == "NodeStart":
+            started[node.unique_id] = cpu()
+        elif event.info.name == "NodeFinished" and node.unique_id in started:
+            layer = node.node_relation.schema if node.resource_type == "model" else f"{node.resource_type}s"
+            costs[f"{layer}.{node.node_name}"] += cpu() - started[node.unique_id]
+
+    arguments = ["--quiet", "build", "--threads", "1", "--exclude-resource-type", "unit_test", "--vars", json.dumps(VARIABLES)]
+    ok = dbtRunner(callbacks=[listen]).invoke(arguments).success
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(json.dumps({"ok": ok, "total": cpu(), "gigabytes": gigabytes, "nodes": costs}))
+
+
+def measure(folder, customers, memory):
+    """What `build` prints, of so many customers."""
+    raw, warehouse = folder / f"raw_{customers}", folder / f"{customers}.duckdb"
+    if not raw.exists():
+        command = [ROOT / "scripts" / "generate_demo_data.py", "--customers", str(customers), "--as-of", VARIABLES["as_of_date"]]
+        subprocess.run([sys.executable, *command, "--out", raw, "--state", folder / f"state_{customers}"], check=True, stdout=subprocess.DEVNULL)
+    warehouse.unlink(missing_ok=True)
+    environment = os.environ | {
+        "LIFECYCLE_RAW": str(raw), "LIFECYCLE_WAREHOUSE": str(warehouse), "LIFECYCLE_STATE": str(folder / f"state_{customers}"),
+        "DBT_TARGET_PATH": str(folder / f"target_{customers}"), "DBT_LOG_PATH": str(folder / "logs"),
+    } | ({"LIFECYCLE_MEMORY": memory} if memory else {})  # fmt: skip
+    done = subprocess.run([sys.executable, __file__, "--build"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1]) | {"warehouse": warehouse.stat().st_size / 1e9}
+
+
+def exponent(first, last, sizes):
+    """How a cost grows between the first and the last size; None where it is too small to tell."""
+    return math.log(last / first) / math.log(sizes[-1] / sizes[0]) if first >= LEAST and len(sizes) > 1 else None
+
+
+def table(title, rows, sizes):
+    """rows: {name: [CPU seconds of each size]}."""
+    print(f"\n{title:<60}" + "".join(f"{size:>12,}" for size in sizes) + f"{'exponent':>12}" * (len(sizes) > 1))
+    for name, costs in rows.items():
+        slope = exponent(costs[0], costs[-1], sizes)
+        print(f"{name[:59]:<60}" + "".join(f"{cost:>12.2f}" for cost in costs) + (f"{slope:>12.2f}" if slope is not None else ""))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--customers", type=int, nargs="+", default=[10_000, 40_000])
+    parser.add_argument("--memory", help="DuckDB's memory_limit, such as 2GB")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--build", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.build:
+        return build()
+    sizes = sorted(options.customers)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.folder or Path(temporary)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        found = [measure(folder, size, options.memory) for size in sizes]
+    names = sorted(set().union(*(one["nodes"] for one in found)), key=lambda name: -found[-1]["nodes"].get(name, 0))
+    nodes = {name: [one["nodes"].get(name, 0) for one in found] for name in names}
+    layers = Counter()
+    for name, costs in nodes.items():
+        for n, cost in enumerate(costs):
+            layers[name.split(".")[0], n] += cost
+    kinds = sorted({layer for layer, _ in layers}, key=lambda layer: -layers[layer, len(sizes) - 1])
+    rows = {layer: [layers[layer, n] for n in range(len(sizes))] for layer in kinds}
+    rows["dbt itself"] = [one["total"] - sum(one["nodes"].values()) for one in found]
+    table("CPU seconds by layer, customers", rows | {"whole build": [one["total"] for one in found]}, sizes)
+    table(f"CPU seconds of the {DEAREST} dearest nodes, customers", dict([*nodes.items()][:DEAREST]), sizes)
+    table("gigabytes", {"peak memory": [one["gigabytes"] for one in found], "warehouse": [one["warehouse"] for one in found]}, sizes)
+    return 0 if all(one["ok"] for one in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
