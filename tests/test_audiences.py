@@ -195,7 +195,7 @@ def test_people_at_the_bounds_are_on_the_right_side_with_an_orders_file_only(tmp
     dbt("build", *NO_UNIT_TESTS, raw=tmp_path, warehouse=path, variables=variables)
     marts = Warehouse(path)
     sizes = check_rules(marts, as_of)
-    events_needed = {"first_purchase_offer", "engagement", "multi_location", "cross_sell", "replacement_due"}
+    events_needed = {"first_purchase_offer", "engagement", *OF_CAMPAIGN_FACTS} - {"loyalty_rewards", "referral_invitation"}
     assert {audience for audience, size in sizes.items() if not size} == {*events_needed, "high_value_in_region"}
     assert sizes["at_risk"] == 3 * 3 and sizes["lapsed"] == 2 * 3 and sizes["stage_new"] == 5
     results = marts.dicts("select * from marts.campaign_results")

@@ -372,7 +372,7 @@ def test_a_source_system_without_optional_tables_and_with_empty_ones(read, tmp_p
     always |= {"stage_funnel", "stage_summary", "stage_thresholds", "touchpoint_gaps", "build_settings", "source_tables"}
     assert {table for table, rows in counts.items() if rows} == always
     assert (counts["rfm_grid"], counts["stage_summary"], counts["stage_thresholds"]) == (25, 11, 1)
-    assert warehouse.row("select count(*), sum(raw_rows), count(rejected_share) from marts.source_tables") == (7, 0, 0)
+    assert warehouse.row("select count(*), sum(raw_rows), count(rejected_share) from marts.source_tables") == (8, 0, 0)
 
 
 @pytest.mark.skipif(not os.environ.get("TEST_LONG"), reason="minutes; make test-long")

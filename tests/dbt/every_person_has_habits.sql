@@ -7,6 +7,10 @@ customers as (
     select * from {{ ref('customers') }}
 ),
 
+erased_people as (
+    select * from {{ ref('int_erased_people') }}
+),
+
 wrong_people as (
     select coalesce(customers.person_id, habits.person_id) as what
     from customers
@@ -15,7 +19,7 @@ wrong_people as (
         customers.person_id is null
         or habits.person_id is null
         or (
-            customers.stage = 'erased'
+            customers.person_id in (select erased_people.person_id from erased_people)
             and coalesce(
                 habits.first_active_date is not null or habits.email_habit is not null or habits.sms_habit is not null
                 or habits.push_habit is not null or habits.last_viewed_product_id is not null or habits.active_days_90d > 0,
@@ -30,12 +34,13 @@ weekly as (
     where active_days_7d > 0
 ),
 
+-- whose erasure is dated after as_of_date, too
 weekly_erased as (
     select count(*) as people
     from (
         select distinct app_days.person_id
         from {{ ref('int_app_days') }} as app_days
-        inner join customers on app_days.person_id = customers.person_id and customers.stage = 'erased'
+        inner join erased_people on app_days.person_id = erased_people.person_id
         cross join {{ ref('int_as_of') }} as as_of
         where app_days.activity_date > {{ add_days('as_of.as_of_date', -7) }}
     ) as erased
