@@ -83,7 +83,8 @@ means as (
     group by audience, is_holdout
 ),
 
--- decimals add up to the same sum in any order, floating point does not; 19 digits, so that a square has 38
+-- decimals add up to the same sum in any order, floating point does not; 19 and 18 digits, so that a
+-- square has no more than the 38 that engines keep exactly
 deviations as (
     select
         compared.*,
@@ -99,7 +100,7 @@ arms as (
         count(case when {{ is_in }} and is_converted then 1 end) as {{ arm }}_conversions,
         {{ money('coalesce(sum(case when ' ~ is_in ~ ' then revenue end), 0)') }} as {{ arm }}_revenue,
         sum(case when {{ is_in }} then deviation end) as {{ arm }}_deviation,
-        sum(case when {{ is_in }} then deviation * deviation end) as {{ arm }}_squares,
+        sum(case when {{ is_in }} then deviation * {{ money('deviation') }} end) as {{ arm }}_squares,
         {%- endfor %}
         min(assigned_on) as first_assigned_on,
         max(assigned_on) as last_assigned_on,
