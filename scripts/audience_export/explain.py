@@ -6,7 +6,7 @@ Errors: Problem 2 when nobody has the id or address; 3 for marts that do not ful
 
 import os
 
-from keyed_hash import use_key
+from keyed_hash import hashed, use_key
 
 from . import keys, rows
 from .config import CHANNELS, CONTRACT, USAGE, Problem
@@ -35,9 +35,10 @@ def explain(con, state, who):
         where sha is not null""")
     found = {"as_of_date": con.execute("select max(metric_date) from marts.lifecycle_metrics").fetchone()[0],
              "people": [_person(con, person_id, fields) for person_id, in con.execute("from asked_people order by all").fetchall()],
-             "listed": _dicts(con, """select distinct coalesce(channel, 'all') as channel, reason, suppressed_at from marts.suppression_list
-                where coalesce(address_hash, lower(hex(""" + rows.address_hash("sha256(address)") + """))) in
-                    (select lower(hex(k)) from own_keys) order by all"""),
+             "listed": _dicts(con, f"""select distinct coalesce(channel, 'all') as channel, reason, suppressed_at from marts.suppression_list
+                where coalesce(address_hash, {hashed('address')}) in (select lower(hex(k)) from own_keys)
+                    or (address_type = 'email' and {hashed(keys.mailbox_key('address'))} in (select lower(hex(k)) from own_keys))
+                order by all"""),
              "deliveries": _deliveries(con, state.ledger)}
     if not any(found[part] for part in ("people", "listed", "deliveries")):
         raise Problem(USAGE, "explain: nobody in the marts has this id, or this address as the one that is used, and neither the "

@@ -90,6 +90,13 @@ def test_who_shares_an_address_is_told_apart(shop):
     assert [one["person_id"] for one in explain(shop, "home@example.com")[1]["people"]] == ["one", "two"]
 
 
+def test_a_listed_address_is_found_by_another_spelling_of_its_mailbox(shop):
+    """Whoever said no as j.doe@gmail.com is listed as jdoe@gmail.com, too, and the other way round."""
+    for own, other in (("jdoe@gmail.com", "j.doe+shop@gmail.com"), ("j.doe+shop@gmail.com", "jdoe@gmail.com")):
+        shop.publish([person("joe", own)], [suppression("email", "email", other, "complaint")])
+        assert [one["reason"] for one in explain(shop, "joe")[1]["listed"]] == ["complaint"], own
+
+
 def test_nobody_is_one_line_that_does_not_repeat_the_address(shop):
     text, _ = explain(shop, "stranger@example.com".upper(), code=2)
     assert text.startswith("error: explain: nobody") and len(text.splitlines()) == 1 and "stranger" not in text.lower()

@@ -18,6 +18,10 @@ goals as (
     select * from {{ ref('int_app_goals') }}
 ),
 
+months as (
+    select * from {{ ref('int_months') }}
+),
+
 as_of as (
     select * from {{ ref('int_as_of') }}
 ),
@@ -89,28 +93,20 @@ done as (
     group by members.cohort_month, done_in_time.kind, done_in_time.name
 ),
 
-bounds as (
-    select
-        min(cohorts.cohort_month) as first_month,
-        max(as_of.as_of_date) as last_day
+first_months as (
+    select min(cohort_month) as first_month
     from cohorts
-    cross join as_of
-),
-
-months as (
-    select {{ calendar('first_month', 'last_day', 'month') }}
-    from bounds
-    where first_month is not null
 ),
 
 cells as (
     select
-        months.period_start as cohort_month,
+        months.month as cohort_month,
         names.kind,
         names.name,
         names.position,
-        {{ add_days('last_day(months.period_start)', first_days - 1) }} <= as_of.as_of_date as is_complete
+        {{ add_days('last_day(months.month)', first_days - 1) }} <= as_of.as_of_date as is_complete
     from months
+    inner join first_months on months.month >= first_months.first_month
     cross join names
     cross join as_of
 ),

@@ -11,6 +11,7 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
+-- from the first subscription on, which may be older than anybody who is known
 bounds as (
     select
         cast(date_trunc('month', min(subscriptions.started_on)) as date) as first_month,
