@@ -136,6 +136,8 @@
         {%- endfor %}
         {%- if not columns %}
         *,
+        {%- else %}
+        {{ 'part' if 'part' in present else 'cast(null as string)' }} as part,
         {%- endif %}
         '{{ provider.system }}' as source_system
     from {{ relation }}
@@ -145,6 +147,7 @@
         {%- for column in columns %}
         cast(null as {{ column.data_type }}) as {{ column.name }},
         {%- endfor %}
+        cast(null as string) as part,
         cast(null as string) as source_system
     where 1 = 0
     {%- endfor %}
@@ -154,6 +157,8 @@
 {#- The staged rows of a raw table in its declared columns. -#}
 {% macro staged_rows(source_name, table) %}
     {%- set columns = typed_columns(source(source_name, table)) if execute else ['1 as known_when_dbt_runs'] -%}
+    {%- set base = graph.nodes.values() | selectattr('name', 'equalto', 'base_' ~ source_name ~ '__' ~ table) | list if execute else [] -%}
+    {%- if base and base[0].config.materialized == 'by_part' -%}{%- do columns.append('part') -%}{%- endif -%}
 select
     {{ columns | join(',\n    ') }}
 from {{ ref('base_' ~ source_name ~ '__' ~ table) }}

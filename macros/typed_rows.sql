@@ -7,10 +7,11 @@
   and `remark_when` lists more of it as {when, text}.
 
   The staging view reads the first, `rejected_rows` the last; a test proves that the three add up to the raw rows. It is a
-  table, since both would read the file again.
+  table, since both would read the file again. Of a table that grows with time (`by_part`) only files that are new are read:
+  macros/by_part.sql; `part` is the file that a row is from.
 -#}
-{% macro typed_rows(relation, reject_when=[], remark_when=[]) %}
-    {{ config(materialized='table', post_hook="{{ stop_if_nothing_is_staged() }}") }}
+{% macro typed_rows(relation, reject_when=[], remark_when=[], by_part=false) %}
+    {{ config(materialized='by_part' if by_part else 'table', post_hook="{{ stop_if_nothing_is_staged() }}") }}
     {%- if not execute -%}{{ return('select 1 as known_when_dbt_runs') }}{%- endif -%}
     {%- set table = raw_tables() | selectattr('identifier', 'equalto', relation.identifier) | first -%}
     {%- set meta = table.config.meta -%}
@@ -22,6 +23,7 @@
         {%- do physical.update({column.name: physical_type(column)}) -%}
     {%- endfor -%}
     {%- set has_instance = 'instance' in physical -%}
+    {%- set kept = ['part'] if by_part else [] -%}
     {%- set raw_text = ("coalesce(raw_instance || '/', '') || " if has_instance else '') ~ row_text(names, 'raw__', physical) -%}
     {%- set earliest = "cast('" ~ var('earliest_plausible_date') ~ "' as timestamp)" -%}
 
@@ -71,6 +73,9 @@ with raw_rows as (
         {%- set is_moment = column.data_type in ['timestamp', 'date'] and is_float(physical.get(column.name, 'VARCHAR')) %}
         {{ "case when not isnan(" ~ column.name ~ ") then " ~ column.name ~ " end" if is_moment else column.name }} as raw__{{ column.name }},
         {%- endfor %}
+        {%- if by_part %}
+        {{ 'raw_file' if 'raw_file' in physical else 'cast(null as string)' }} as part,
+        {%- endif %}
         {{ 'instance' if has_instance else 'cast(null as string)' }} as raw_instance
     from {{ relation }}
 ),
@@ -118,6 +123,9 @@ keyed {{ as_materialized() }} (
         {%- for name in outputs %}
         {{ final[name] ~ ' as ' ~ name if name in final else name }},
         {%- endfor %}
+        {%- if by_part %}
+        part,
+        {%- endif %}
         reject_reason,
         case when reject_reason is not null then {{ json_row(names, 'raw__') }} end as raw_row,
         {%- if remarked %}
@@ -151,6 +159,17 @@ keyed {{ as_materialized() }} (
     {%- endif %}
 ),
 
+{{ version_statuses(outputs + kept, outputs, meta) }}
+
+select * from statuses
+{% endmacro %}
+
+
+{#-
+  CTEs from `keyed`, rows with a row_key, to `statuses`: which of them counts. `outputs` are kept, and rows are told apart by
+  those that are `compared`.
+-#}
+{% macro version_statuses(outputs, compared, meta) -%}
 repeated_keys as (
     select row_key
     from keyed
@@ -163,7 +182,7 @@ repeated_keys as (
 versions as (
     select
         keyed.*,
-        {{ row_text(outputs) }} as row_text
+        {{ row_text(compared) }} as row_text
     from keyed
     inner join repeated_keys on keyed.row_key = repeated_keys.row_key
     where keyed.reject_reason is null
@@ -193,9 +212,9 @@ statuses as (
         end as row_status,
         case
             when row_text != latest_text and {{ 'false' if meta.latest_by else 'true' }}
-                then '{{ (meta.key or ["row"]) | join(", ") }}: repeated with other values'
+                then '{{ (meta.key or ["row"]) | join(", ") ~ repeated_with_other_values() }}'
         end as reject_reason,
-        case when row_text != latest_text then {{ json_row(outputs) }} end as raw_row
+        case when row_text != latest_text then {{ json_row(compared) }} end as raw_row
     from ranked
 
     union all
@@ -210,9 +229,11 @@ statuses as (
     from keyed
     where reject_reason is not null or row_key not in (select repeated_keys.row_key from repeated_keys)
 )
+{%- endmacro %}
 
-select * from statuses
-{% endmacro %}
+
+{#- What the reason of a row that repeats a key ends with; such a row can be read. -#}
+{% macro repeated_with_other_values() %}{{ return(': repeated with other values') }}{% endmacro %}
 
 
 {#-
@@ -250,7 +271,7 @@ select * from statuses
 
 {#- A row of rejected_rows that is of this raw table and may say no; one that repeats a key can be read, and says whether it does. -#}
 {% macro may_say_no(table) %}
-    {%- set conditions = ["reason not like '%: repeated with other values'"] -%}
+    {%- set conditions = ["reason not like '%" ~ repeated_with_other_values() ~ "'"] -%}
     {%- set noes = table.columns.values() | selectattr('config.meta.says_no') | map(attribute='name') | list -%}
     {%- for name in noes -%}{%- do conditions.append("raw_row not like '%\"" ~ name ~ "\":null%'") -%}{%- endfor -%}
     {{ return("source = '" ~ table.source_name ~ "' and table_name = '" ~ table.name ~ "'"

@@ -4,8 +4,8 @@ with orders as (
     where is_counted
 ),
 
-events as (
-    select * from {{ ref('stg_app__events') }}
+sessions as (
+    select * from {{ ref('int_app_sessions') }}
 ),
 
 business_days as (
@@ -16,7 +16,7 @@ business_days as (
     union all
 
     select max(event_date) as last_day
-    from events
+    from sessions
     where event_date < {{ run_date() }}
 ),
 

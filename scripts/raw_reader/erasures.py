@@ -27,12 +27,12 @@ def forget(query, tables, views, schema, asked):
     """Replace them in the relations of `tables`. views: {identifier: SELECT} of those that are views on files.
 
     asked: `state_folder` and `key_file`; `email_key`, the SQL of the key of an address `id`; `links`, {source: {instance or "": the shop that its
-    customer ids are of}}. How many rows were found is in <schema>.erased_rows.
+    customer ids are of}}. How many rows were found is in <schema>.erased_rows. Returns {identifier: digest of what is replaced in it}.
     """
     query(f"create table {identifier(schema)}.erased_rows (source varchar, table_name varchar, person_id varchar, row_count bigint, blocked_rows bigint)")
     files = sorted((Path(asked["state_folder"]) / "erasures").glob("*.parquet"))
     if not files:
-        return
+        return {}
     run = type("Connection", (), {"execute": staticmethod(query)})
     use_key(run, read_key(asked["state_folder"], asked["key_file"]))
     query(f"attach if not exists ':memory:' as {MEMORY}")
@@ -46,6 +46,9 @@ def forget(query, tables, views, schema, asked):
         Raw(query, table, schema, asked["links"].get(table.source, {}), asked["email_key"]).forget(views.get(table.identifier))
     query(f"""update {identifier(schema)}.unreadable_lines set raw_line = null
         where exists (select 1 from {MEMORY}.met where length(value) > 3 and contains(lower(raw_line), lower(value)))""")
+    # of random ids alone: a digest of an address could be tried out
+    return dict(query(f"""select split_part(place, '.', 1), md5(string_agg(one, ' ' order by one))
+        from (select place, concat_ws(' ', place, pseudonym, person_id, is_lifted, count(*)) as one from {MEMORY}.met group by place, pseudonym, person_id, is_lifted) group by all"""))
 
 
 class Raw:

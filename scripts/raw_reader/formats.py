@@ -266,13 +266,13 @@ class Typed(Files):
         except duckdb.Error:
             return None
 
-    def rows(self, columns, express=as_raw):
-        """SQL of the rows, with a typed null for what is not there."""
+    def rows(self, columns, express=as_raw, more=""):
+        """SQL of the rows, with a typed null for what is not there; `more` are further columns."""
         values = [
             f"{express(*self.select[name]) if name in self.select else f'cast(null as {kind})'} as {identifier(name)}"
             for name, kind in columns.items()
         ]
-        return f"select {', '.join([*values, self.instance_sql])} as instance from {self.source}"
+        return f"select {', '.join([*values, self.instance_sql])} as instance{more} from {self.source}"
 
 
 KINDS = {"TIMESTAMP WITH TIME ZONE": "instant", "TIMESTAMP": "time", "DATE": "time", "VARCHAR": "text", "JSON": "text"}
@@ -335,6 +335,10 @@ class ParquetFiles(Typed):
     def is_null(self, path, name):
         return not self.query(f"select 1 from read_parquet({literal(path)}) where {identifier(name)} is not null limit 1")
 
+    def view(self, columns):
+        """SQL of the rows, and of the file that each is from."""
+        return self.rows(columns, more=f", {PATH} as raw_file")
+
     @property
     def source(self):
         return f"read_parquet({listed(self.paths)}, union_by_name = true, filename = {literal(PATH)})"
@@ -344,6 +348,12 @@ class ParquetFiles(Typed):
 
     def file_name(self):
         return f"regexp_replace(parse_filename({PATH}), '(?i)\\.parquet$', '')"
+
+    def parts(self, columns):
+        """[(file, its version)]: another one where the file or the way in which it is read has changed."""
+        shape = self.view(columns).replace(listed(self.paths), "")
+        stats = [(str(path), path.stat()) for path in self.paths]
+        return [(path, f"{stat.st_size} {stat.st_mtime_ns} {shape}") for path, stat in stats]
 
     def load(self, columns, scratch):
         """[Loaded]; nothing is inserted, since a relation reads the files by `rows`."""

@@ -65,7 +65,7 @@ class Reader:
         self.schema, self.mark = schema, mark
         self.in_schema = identifier(schema)
         self.by_name = {(table.source, table.name): table for table in tables}
-        self.result, self.views = Result(), {}
+        self.result, self.views, self.parts = Result(), {}, {}
 
     def run(self, state, only_look, goes_on):
         self.check_schema()
@@ -76,8 +76,8 @@ class Reader:
         with temporary_folder("lifecycle_raw_reader_") as scratch:
             for table, files, missing in sorted(plans, key=lambda plan: self.depth(plan[0])):
                 self.make(table, files, missing, scratch)
-        if state:
-            erasures.forget(self.query, [table for table, *_ in plans], self.views, self.schema, state[2])
+        erased = erasures.forget(self.query, [table for table, *_ in plans], self.views, self.schema, state[2]) if state else {}
+        self.record_parts(erased)
         for table in state[0] if state else ():
             self.make_state(Table(table, self.schema), Path(state[1]))
 
@@ -167,7 +167,8 @@ class Reader:
             self.query(f"create view {table.relation} as select {nulls} where false")
             return
         if not nested and all(isinstance(one, ParquetFiles) for one in files):
-            self.views[table.identifier] = " union all ".join(one.rows(columns) for one in files)
+            self.views[table.identifier] = " union all ".join(one.view(columns) for one in files)
+            self.parts[table.identifier] = [part for one in files for part in one.parts(columns)]
             self.query(f"create view {table.relation} as {self.views[table.identifier]}")
         elif not nested and all(isinstance(one, Typed) for one in files):
             self.query(f"create table {table.relation} as {' union all '.join(one.rows(columns) for one in files)}")
@@ -270,6 +271,14 @@ class Reader:
             numbers, reasons, lines = map(list, zip(*part.unreadable, strict=True))
             insert = f"insert into {self.in_schema}.unreadable_lines select ?, ?, ?, ?, unnest(?), 'line: ' || unnest(?), unnest(?)"
             self.query(insert, [*file, numbers, reasons, lines])
+
+    def record_parts(self, erased):
+        """The files that views read, each with a version: macros/by_part.sql reads again only what has another one."""
+        self.query(f"create table {self.in_schema}.parts (relation varchar, part varchar, version varchar)")
+        for name, parts in self.parts.items():
+            files, versions = map(list, zip(*parts, strict=True))
+            insert = f"insert into {self.in_schema}.parts select ?, unnest(?), md5(unnest(?) || ?)"
+            self.query(insert, [name, files, versions, erased.get(name, "")])
 
     def find_repeated(self, table, loaded):
         """Warn of parts with the same rows: they would count twice."""

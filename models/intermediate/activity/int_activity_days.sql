@@ -1,6 +1,6 @@
 -- person × business day with any activity, up to as_of_date
-with events as (
-    select * from {{ ref('stg_app__events') }}
+with sessions as (
+    select * from {{ ref('int_app_sessions') }}
 ),
 
 orders as (
@@ -17,22 +17,6 @@ as_of as (
     select * from {{ ref('int_as_of') }}
 ),
 
--- events grow with time and sessions less so: what follows no longer counts each of them
-sessions as (
-    select
-        events.source_system,
-        events.user_id,
-        events.session_id,
-        events.event_date,
-        min(events.occurred_at) as first_activity_at,
-        count(*) as events_count,
-        min(case when events.event_name in ('product_added_to_cart', 'checkout_started') then events.occurred_at end)
-            as first_cart_at
-    from events
-    inner join as_of on events.event_date <= as_of.as_of_date
-    group by events.source_system, events.user_id, events.session_id, events.event_date
-),
-
 -- a session that goes on under another user id of the person is one
 person_sessions as (
     select
@@ -43,6 +27,7 @@ person_sessions as (
         sum(sessions.events_count) as events_count,
         min(sessions.first_cart_at) as first_cart_at
     from sessions
+    inner join as_of on sessions.event_date <= as_of.as_of_date
     inner join identity_map
         on sessions.source_system = identity_map.source and sessions.user_id = identity_map.source_id
     group by identity_map.person_id, sessions.event_date, sessions.session_id

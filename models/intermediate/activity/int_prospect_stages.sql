@@ -9,9 +9,8 @@ activity_days as (
     where events_count > 0
 ),
 
-events as (
-    select * from {{ ref('stg_app__events') }}
-    where event_name = 'product_viewed'
+product_views as (
+    select * from {{ ref('int_app_views') }}
 ),
 
 identity_map as (
@@ -57,17 +56,17 @@ prospect_days as (
 views as (
     select
         prospects.person_id,
-        events.occurred_at,
-        lag(events.event_date, {{ var('evaluating_product_views') - 1 }}) over (
+        product_views.occurred_at,
+        lag(product_views.event_date, {{ var('evaluating_product_views') - 1 }}) over (
             partition by prospects.person_id
-            order by events.occurred_at, events.event_id
+            order by product_views.occurred_at, product_views.event_id
         ) as window_opened_on,
-        events.event_date
-    from events
+        product_views.event_date
+    from product_views
     inner join identity_map
-        on events.source_system = identity_map.source and events.user_id = identity_map.source_id
+        on product_views.source_system = identity_map.source and product_views.user_id = identity_map.source_id
     inner join prospects
-        on identity_map.person_id = prospects.person_id and events.occurred_at < prospects.until
+        on identity_map.person_id = prospects.person_id and product_views.occurred_at < prospects.until
 ),
 
 -- +1 when a reason begins, -1 when it ends: the running sums say which reasons hold

@@ -1,7 +1,7 @@
 {%- set preference_days = 90 -%}
 -- person × where and when they use the app most, by events of the last days; of equals the first
-with events as (
-    select * from {{ ref('stg_app__events') }}
+with sessions as (
+    select * from {{ ref('int_app_sessions') }}
 ),
 
 identity_map as (
@@ -20,21 +20,22 @@ as_of as (
 recent as (
     select
         identity_map.person_id,
-        events.platform,
-        events.device,
+        sessions.platform,
+        sessions.device,
+        sessions.events_count,
         case
             when profiles.time_zone != '{{ var('business_time_zone') }}' and {{ is_time_zone('profiles.time_zone') }}
-                then {{ change_zone_by('events.occurred_at', var('business_time_zone'), 'profiles.time_zone') }}
-            else events.occurred_at
+                then {{ change_zone_by('sessions.first_activity_at', var('business_time_zone'), 'profiles.time_zone') }}
+            else sessions.first_activity_at
         end as local_at
-    from events
+    from sessions
     inner join identity_map
-        on events.source_system = identity_map.source and events.user_id = identity_map.source_id
+        on sessions.source_system = identity_map.source and sessions.user_id = identity_map.source_id
     inner join profiles on identity_map.person_id = profiles.person_id
     inner join as_of
         on
-            events.event_date <= as_of.as_of_date
-            and events.event_date > {{ add_days('as_of.as_of_date', -preference_days) }}
+            sessions.event_date <= as_of.as_of_date
+            and sessions.event_date > {{ add_days('as_of.as_of_date', -preference_days) }}
 ),
 
 timed as (
@@ -42,6 +43,7 @@ timed as (
         person_id,
         platform,
         device,
+        events_count,
         cast(mod({{ days_between("cast('1970-01-05' as date)", 'cast(local_at as date)') }}, 7) + 1 as string) as weekday,
         substr(cast(local_at as string), 12, 2) as hour_of_day
     from recent
@@ -53,7 +55,7 @@ counted as (
         person_id,
         '{{ kind }}' as kind,
         {{ kind }} as value,
-        count(*) as events
+        sum(events_count) as events
     from timed
     where {{ kind }} is not null
     group by person_id, {{ kind }}

@@ -7,8 +7,8 @@ users as (
     select * from {{ ref('stg_app__users') }}
 ),
 
-events as (
-    select * from {{ ref('stg_app__events') }}
+sessions as (
+    select * from {{ ref('int_app_sessions') }}
 ),
 
 contacts as (
@@ -134,8 +134,8 @@ seen_in_orders as (
         'app' as role,
         source_system as source,
         user_id as source_id,
-        min(occurred_at) as seen_at
-    from events
+        min(first_activity_at) as seen_at
+    from sessions
     group by source_system, user_id
 ),
 

@@ -3,9 +3,9 @@ with users as (
     where default_city is not null
 ),
 
-events as (
-    select * from {{ ref('stg_app__events') }}
-    where event_name in ('location_searched', 'location_added') and city is not null
+user_days as (
+    select * from {{ ref('int_app_user_days') }}
+    where place is not null
 ),
 
 identity_map as (
@@ -40,20 +40,22 @@ sightings as (
         person_id,
         case when is_latest then 'default' else 'added' end as kind,
         default_city as city,
-        created_at as seen_at
+        created_at as first_seen_at,
+        created_at as last_seen_at
     from logins
 
     union all
 
     select
         identity_map.person_id,
-        case events.event_name when 'location_added' then 'added' else 'searched' end as kind,
-        events.city,
-        events.occurred_at as seen_at
-    from events
+        case user_days.event_name when 'location_added' then 'added' else 'searched' end as kind,
+        user_days.place as city,
+        user_days.first_at as first_seen_at,
+        user_days.last_at as last_seen_at
+    from user_days
     inner join identity_map
-        on events.source_system = identity_map.source and events.user_id = identity_map.source_id
-    inner join as_of on events.event_date <= as_of.as_of_date
+        on user_days.source_system = identity_map.source and user_days.user_id = identity_map.source_id
+    inner join as_of on user_days.event_date <= as_of.as_of_date
 ),
 
 cleaned as (
@@ -61,7 +63,8 @@ cleaned as (
         person_id,
         kind,
         trim({{ replace_matches('city', '[\\s\\p{Z}\\x{200B}\\x{FEFF}]+', ' ') }}) as city,
-        seen_at
+        first_seen_at,
+        last_seen_at
     from sightings
     where person_id not in (select erased_people.person_id from erased_people)
 ),
@@ -78,7 +81,7 @@ keyed as (
 spellings as (
     select
         city_key,
-        min_by(city, cast(seen_at as string) || ' ' || city) as city
+        min_by(city, cast(first_seen_at as string) || ' ' || city) as city
     from keyed
     group by city_key
 ),
@@ -90,9 +93,9 @@ locations as (
         bool_or(keyed.kind = 'default') as is_default,
         bool_or(keyed.kind = 'added') as is_added,
         bool_or(keyed.kind = 'searched') as is_searched,
-        min(keyed.seen_at) as first_seen_at,
-        max(keyed.seen_at) as last_seen_at,
-        min(case when keyed.kind = 'added' then keyed.seen_at end) as added_at
+        min(keyed.first_seen_at) as first_seen_at,
+        max(keyed.last_seen_at) as last_seen_at,
+        min(case when keyed.kind = 'added' then keyed.first_seen_at end) as added_at
     from keyed
     inner join spellings on keyed.city_key = spellings.city_key
     group by keyed.person_id, spellings.city

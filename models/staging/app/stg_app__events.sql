@@ -18,7 +18,9 @@ cleaned as (
         detail,
         -- timestamps
         occurred_at,
-        cast(occurred_at as date) as event_date
+        cast(occurred_at as date) as event_date,
+        -- where the row is from, of tables that are kept by part
+        part
     from events
 )
 

@@ -1,1 +1,1 @@
-{{ typed_rows(source('app', 'events')) }}
+{{ typed_rows(source('app', 'events'), by_part=true) }}

@@ -1,1 +1,1 @@
-{{ typed_rows(source('esp', 'messages')) }}
+{{ typed_rows(source('esp', 'messages'), by_part=true) }}
