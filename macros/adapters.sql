@@ -157,12 +157,18 @@
 {#- The staged rows of a raw table in its declared columns. -#}
 {% macro staged_rows(source_name, table) %}
     {%- set columns = typed_columns(source(source_name, table)) if execute else ['1 as known_when_dbt_runs'] -%}
-    {%- set base = graph.nodes.values() | selectattr('name', 'equalto', 'base_' ~ source_name ~ '__' ~ table) | list if execute else [] -%}
-    {%- if base and base[0].config.materialized == 'by_part' -%}{%- do columns.append('part') -%}{%- endif -%}
+    {%- if is_kept_by_part(source_name, table) -%}{%- do columns.append('part') -%}{%- endif -%}
 select
     {{ columns | join(',\n    ') }}
 from {{ ref('base_' ~ source_name ~ '__' ~ table) }}
 where row_status = 'staged'
+{% endmacro %}
+
+
+{#- Are the rows of a raw table kept by part (macros/by_part.sql)? -#}
+{% macro is_kept_by_part(source_name, table) %}
+    {%- set base = graph.nodes.values() | selectattr('name', 'equalto', 'base_' ~ source_name ~ '__' ~ table) | list if execute else [] -%}
+    {{ return(base and base[0].config.materialized == 'by_part') }}
 {% endmacro %}
 
 
