@@ -3,14 +3,15 @@ with messages as (
     select * from {{ ref('int_messages') }}
 ),
 
-addresses as (
-    select * from {{ ref('int_person_addresses') }}
-    where address_type = 'email'
-),
-
 orders as (
     select * from {{ ref('orders') }}
     where person_id is not null
+),
+
+-- only who ordered has orders to be counted
+addresses as (
+    select * from {{ ref('int_person_addresses') }}
+    where address_type = 'email' and person_id in (select orders.person_id from orders)
 ),
 
 sent as (
