@@ -414,18 +414,24 @@ class Ledger:
                     qualify seq = max(seq) over (partition by header, value, is_acked)
                         or died = max(died) over (partition by header, value, is_acked)
                         or seq = max(seq) over (partition by header, value, person)""")
-                forgotten = " or (person_id is null and coalesce(" + ", ".join(f"k{n}" for n in range(self.width(name))) + ") is not null)"
+                forgotten = "".join(f" or {self.is_forgotten(n)}" for n in range(self.width(name)))
                 made, count = self.prepare(con, f"select * from many_rows where rowid in (from kept){forgotten * (sign == 'plus')}", scratch)
                 part = {"delivery": name, "audience": audience, "sign": sign, "file": made.name, "rows": count, "run": None}
                 self.replace(scratch, [part], found)
 
+    @staticmethod
+    def is_forgotten(n):
+        """SQL: is the n-th identifier of a row one of an erased person, of which the keyed hash alone is left?"""
+        return f"(i{n} is null and k{n} is not null)"
+
     def forget(self, con, name, keys, scratch):
         """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values. Wants `no_people`, `no_keys`."""
+        con.execute("create or replace temp table living as select person_id from marts.customers "
+                    "where person_id not in (select person_id from no_people where rank = 5)")
         # what was written for others, too, still counts (R9), but for an address that is itself on the list of the erased
         for audience in self.audiences(name):
             self.table(con, name, audience, "plus", view="all_rows")
-            con.execute("create or replace temp table of_others as select * from all_rows where person_id in "
-                        "(select person_id from marts.customers) and person_id not in (select person_id from no_people where rank = 5)")
+            con.execute("create or replace temp table of_others as select * from all_rows where person_id in (from living)")
             con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', '')}) as others "
                         "where not exists (select 1 from no_keys where no_keys.k = others.k and no_keys.rank = 5))")
         for sign in ("plus", "minus", "refused"):
@@ -442,8 +448,10 @@ class Ledger:
                                   f"{f'k{n}' if f'k{n}' in columns else 'null'}) as k{n}" for n in range(self.width(name)) if f"i{n}" in columns}
                         more = "".join(f", {sql}" for column, sql in hashes.items() if column not in columns)
                         known = [sql for column, sql in hashes.items() if column in columns]
+                        # who shared an address with an erased person is still who the rest of the row was written for (R9)
+                        whose = {"person_id": f"{hit} and person_id not in (from living)", "digest": hit, "beside": hit}
                         empty = ", ".join([*known, *(f"if({hit} and {i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
-                                           *(f"if({hit}, null, {c}) as {c}" for c in ("digest", "person_id", "beside") if c in columns)])
+                                           *(f"if({is_theirs}, null, {c}) as {c}" for c, is_theirs in whose.items() if c in columns)])
                         query = f"select * replace ({empty}){more} from {literal(path)}"
                     made, count = self.prepare(con, query, scratch)
                     self.replace(scratch, [{**part, "file": made.name, "rows": count}], [(path, part)])

@@ -226,7 +226,7 @@ class Run:
             con.execute(f"insert into held_people select header, value, max(rank) from ({ledger.keys(name, 'theirs', 'rank')}) t "
                         "anti join no_keys using (k) group by all")
             for n in range(ledger.width(name)):
-                con.execute(f"insert into forgotten select k{n} from all_rows where person_id is null and i{n} is null and k{n} is not null")
+                con.execute(f"insert into forgotten select k{n} from all_rows where {ledger.is_forgotten(n)}")
         con.execute("create or replace temp table forgotten_people (person_id varchar, field varchar, rank utinyint)")
         if con.execute("select 1 from forgotten limit 1").fetchone():
             con.execute(f"insert into forgotten_people select person_id, field, 5 from {rows.own_hashes(con, delivery.channel)} semi join forgotten using (k)")
