@@ -207,6 +207,24 @@ def test_erased_identifiers_are_forgotten_once_they_are_told(shop, people):
     assert not (shop.folder / "exports" / RUNS[3]).exists()
 
 
+def test_who_shared_what_is_forgotten_is_still_who_the_rest_was_written_for(shop):
+    """R9 after R15: a phone that an erased person shared is forgotten; the e-mail beside it is still that of who says no later."""
+    shop.configure({"meta": {"channel": "ads", "mode": "delta", "audiences": ["at_risk"]}})
+    shared, more = "+14155550000", crowd(5)[1:]
+    day(shop, 0, [person("erased", "erased@example.com", shared), person("other", "other@example.com", shared), *more])
+    shop("ack", RUNS[0], code=0)
+    gone = person("erased", None, stage="erased", audiences=(), blocked=dict.fromkeys(CHANNELS, "erased"))
+    listed = [suppression("ads", kind, None, "erased", sha256(address)) for kind, address in (("email", "erased@example.com"), ("phone", shared))]
+    for number in (1, 2):
+        day(shop, number, [gone, person("other", "moved@example.com", None), *more[number:]], listed)
+        shop("ack", RUNS[number], code=0)
+    assert not [path for path in (shop.folder / "state/deliveries/ledger").glob("*.parquet")
+                for row in duckdb.execute(f"from '{path}'").fetchall() if sha256("14155550000") in str(row)], "it is forgotten"
+    moved = person("other", "moved@example.com", None, blocked=dict.fromkeys(CHANNELS, "unsubscribed"))
+    day(shop, 3, [gone, moved, person("new", "other@example.com", None), *more[2:]], listed)
+    assert sha256("other@example.com") not in cells(shop, "meta/at_risk.added.csv", RUNS[3])
+
+
 def test_told_by_hand(shop):
     shop.configure({"csv": CSV})
     day(shop, 0, crowd(3))
