@@ -454,6 +454,7 @@ class Run:
         self.suppress_others(delivery, ids, folder, record)
         if delivery.mode != "noes":
             self.unsuppress(delivery, ids, shape, folder, record)
+            self.unsuppress_others(delivery, names, ids, folder, record)
 
     def suppress_others(self, delivery, ids, folder, record):
         """The same by identifiers that suppress.csv has no column for: an id of one's own, or what was used before."""
@@ -466,15 +467,19 @@ class Run:
             n = shape["headers"].index(header)
             con.execute(f"create or replace temp table leaving as select {rows.as_text('value', shape['hex'][n])} as i0, reason from others "
                         f"where header = {rows.literal(header)}")
-            source = replace(delivery, columns=[Column(header, None, identifier=True)])
-            columns = [column for column in delivery.suppress_columns() if not column.identifier and not column.field]
             values = {"{reason}": "reason", "{suppressed_at}": rows.literal(self.now.strftime(delivery.time_form("TIMESTAMP", None)))}
-            shaped = [(header, "i0"), *((c.header, values.get(c.constant) or rows._constant_sql(delivery, c)) for c in columns)]
-            shaped = rows._wrapped(delivery, shaped, [header], self.now)
-            record["suppress"] += files.write(con, folder / f"suppress.{header.lower().replace(' ', '_')}", source, "leaving", shaped, "old", self.fields)
+            record["suppress"] += self.write_others(delivery, header, delivery.suppress_columns(), values, folder / "suppress")
             self.store("", "plus", f"select {rows.literal(self.run_id)} as run, shape, "
                        + ", ".join(f"{'value' if m == n else 'null::blob'} as i{m}" for m in range(len(shape["headers"])))
                        + f", reason from others where header = {rows.literal(header)}")
+
+    def write_others(self, delivery, header, columns, values, stem):
+        """Write `leaving` (i0 …) under a header that today's files have no column for, with the constants of `columns`. Returns the files."""
+        source = replace(delivery, columns=[Column(header, None, identifier=True)])
+        constants = [column for column in columns if not column.identifier and not column.field]
+        shaped = [(header, "i0"), *((c.header, values.get(c.constant) or rows._constant_sql(delivery, c)) for c in constants)]
+        shaped = rows._wrapped(delivery, shaped, [header], self.now)
+        return files.write(self.con, stem.with_name(f"{stem.name}.{header.lower().replace(' ', '_')}"), source, "leaving", shaped, "old", self.fields)
 
     def unsuppress(self, delivery, ids, shape, folder, record):
         """R10: lift only our own suppressions, for a yes dated after them, never after an erasure, complaint or hard bounce."""
@@ -508,6 +513,33 @@ class Run:
             source = replace(delivery, columns=ids)
             record["unsuppress"] = files.write(con, folder / "unsuppress", source, "back", shaped, "old", self.fields)
             self.store("", "minus", f"select {rows.literal(self.run_id)} as run, {rows.literal(shape['id'])} as shape, header, value from back")
+
+    def unsuppress_others(self, delivery, names, ids, folder, record):
+        """The same by identifiers that unsuppress.csv has no column for, where all whom one was written for said yes since."""
+        con, ledger, columns = self.con, self.ledger, delivery.unsuppress_columns()
+        known = ", ".join(rows.literal(column.header) for column in ids)
+        con.execute(f"""create or replace temp table others as
+            select * from lifted join (select header, value, max(shape) as shape from ever where header not in ({known})
+            group by header, value having coalesce(max(rank), 0) = 0) using (header, value)""")
+        if columns is None or not con.execute("select 1 from others limit 1").fetchone():
+            return
+        con.execute("create or replace temp table theirs (header varchar, value blob, person_id varchar)")
+        for name, audience in [(its, audience) for its in names for audience in ledger.audiences(its)]:
+            ledger.table(con, name, audience, "plus", view="all_rows")
+            con.execute(f"insert into theirs select header, value, person_id from ({ledger.keys(name, 'all_rows', 'person_id')}) semi join others using (header, value)")
+        consented_at = rows.in_utc("TIMESTAMP", "c.consented_at")
+        con.execute(f"""create or replace temp table back as
+            select header, value, any_value(shape) as shape, max({consented_at}) as consented_at
+            from others join theirs using (header, value) left join {rows.contact(con, delivery.channel)} c using (person_id)
+            group by header, value having bool_and(coalesce(c.rank = 0 and {consented_at} > published_at, false))""")
+        form = rows.literal(delivery.time_form("TIMESTAMP", None))
+        for header, key in con.execute("select header, max(shape) from back group by all order by all").fetchall():
+            shape = self.shape(delivery, key)
+            text = rows.as_text("value", shape["hex"][shape["headers"].index(header)])
+            con.execute(f"create or replace temp table leaving as select {text} as i0, consented_at from back where header = {rows.literal(header)}")
+            made = self.write_others(delivery, header, columns, {"{consented_at}": f"strftime(consented_at, {form})"}, folder / "unsuppress")
+            record["unsuppress"] = record.get("unsuppress", []) + made
+            self.store("", "minus", f"select {rows.literal(self.run_id)} as run, shape, header, value from back where header = {rows.literal(header)}")
 
     def guard(self, delivery, record):
         """Note the guards that a delivery trips, given what was published before."""

@@ -309,6 +309,23 @@ def test_a_yes_after_our_no_is_lifted_where_it_can_be(shop, destination, lifts, 
     assert result["manifest"]["deliveries"]["vendor"].get("cannot_be_lifted", 0) == int(may and not lifts)
 
 
+@pytest.mark.parametrize("again", [datetime(2026, 11, 22, 7, 30), datetime(2026, 11, 22, 6, 30)])
+def test_a_yes_is_told_by_the_identifier_that_was_told_the_no(shop, again):
+    """R10 of an id of one's own, of which unsuppress.csv has no column; a yes from before the no was told lifts nothing."""
+    shop.configure({"csv": {**CSV, "identify_by": "person_id"}})
+    day(shop, 0, crowd(3))
+    shop("ack", RUNS[0], code=0)
+    day(shop, 1, [person("p000", "person0@example.com", consent=()), *crowd(3)[1:]], [suppression("email", "email", "person0@example.com", "opted_out")])
+    assert cells(shop, "csv/suppress.person_id.csv", RUNS[1]) == ["p000"]
+    shop("ack", RUNS[1], code=0)
+    day(shop, 2, [person("p000", "person0@example.com", consented_at=again), *crowd(3)[1:]])
+    lifted = ["p000"] * (again.hour == 7)
+    assert cells(shop, "csv/unsuppress.person_id.csv", RUNS[2]) == lifted
+    shop("ack", RUNS[2], code=0)
+    day(shop, 3, [person("p000", "person0@example.com", consented_at=again), *crowd(4)[1:]])
+    assert cells(shop, "csv/unsuppress.person_id.csv", RUNS[3]) == []
+
+
 def test_a_no_after_a_lift_by_another_delivery_of_the_account_is_told_again(shop):
     """R1: suppressions are the account's, so what one delivery told and another one lifted nobody is told of any more."""
     people, listed = [person("b", "b@example.com")], [suppression("email", "email", "a@example.com", "opted_out")]
