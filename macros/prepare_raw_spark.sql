@@ -19,6 +19,21 @@
     {{ return({'TIMESTAMP_NS': 'timestamp', 'TIMESTAMP_MS': 'timestamp', 'TIMESTAMP_S': 'timestamp', 'HUGEINT': 'decimal(38, 0)', 'UBIGINT': 'decimal(20, 0)'}) }}
 {% endmacro %}
 
+{#-
+  Write the tables of schemas of Spark's catalogue as Parquet, for the import to read: <folder>/<schema>/<table>. A schema that
+  is not there is left out, and the import says so.
+-#}
+{% macro write_catalogue(folder, schemas) %}
+    {%- do run_query("set spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS") -%} {#- the default form does not tell instants from wall clocks -#}
+    {%- for schema in schemas -%}
+        {%- set catalogue, _, name = schema.rpartition('.') -%}
+        {%- set there = run_query("show schemas" ~ (" in " ~ catalogue if catalogue else '') ~ " like " ~ spark_text(name)).rows -%}
+        {%- for table in (run_query("show tables in " ~ schema).rows if there else []) if not table[2] -%}
+            {%- do run_query("insert overwrite directory " ~ spark_text(folder ~ '/' ~ schema ~ '/' ~ table[1]) ~ " using parquet select * from " ~ schema ~ ".`" ~ table[1] ~ "`") -%}
+        {%- endfor -%}
+    {%- endfor -%}
+{% endmacro %}
+
 {#- Every relation of the schema raw_import, the state's and the import's own, too. -#}
 {% macro imported_tables() %}
     {{ return(graph.sources.values() | selectattr('schema', 'equalto', raw_schema()) | sort(attribute='unique_id') | list) }}

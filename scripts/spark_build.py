@@ -2,25 +2,31 @@
 
 The import is DuckDB's on every engine: it finds the files, checks variables, adapters and required columns, reads CSV and JSON
 lines, and replaces what names erased people. What it has read is written as Parquet to LIFECYCLE_SPARK/raw, and Spark's
-`raw_import` is views of that. Spark writes its tables below LIFECYCLE_SPARK/tables, one folder each; publish them with
-scripts/publish.py --from LIFECYCLE_SPARK.
+`raw_import` is views of that. Tables of Spark's own catalogue, which raw_databases names as the database `catalogue`, are
+written as Parquet before, and the import reads them like any other. Spark writes its tables below LIFECYCLE_SPARK/tables, one
+folder each; publish them with scripts/publish.py --from LIFECYCLE_SPARK.
 
 What follows `--` goes to dbt. Exit codes: those of dbt, or 2 usage, 75 busy: another run writes there.
 """
 
 import argparse
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from common import USAGE, Problem, private, run_script
+import duckdb
+import yaml
+
+from common import USAGE, Problem, private, quoted, run_script
 from publish import only_one
 
 PROJECT = Path(__file__).resolve().parents[1]
 IMPORT = "raw_data.duckdb"
+CATALOGUE = "catalogue"  # the database of raw_databases, and what profiles.yml calls the file
 
 
 def build(folder, target, variables, dbt_arguments):
@@ -34,12 +40,51 @@ def build(folder, target, variables, dbt_arguments):
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder, "spark_build"):
         given = ["--vars", variables] if variables else []
-        code = import_raw(folder, given)
+        try:
+            code = copy_catalogue(folder, target, variables, given) or import_raw(folder, given)
+        finally:
+            remove_catalogue(folder)
         if code:
             return code
         if target == "spark_session" and os.environ.get("LIFECYCLE_SPARK_CATALOGUE", "in-memory") == "in-memory":
             clear_tables(folder / "tables")
         return dbt("build", "--target", target, *given, *dbt_arguments, folder=folder, parsed="spark")
+
+
+def copy_catalogue(folder, target, variables, given):
+    """Have Spark write what raw_databases names of its catalogue, for the import to read; returns dbt's exit code."""
+    schemas = catalogue_schemas(variables)
+    if not schemas:
+        return 0
+    remove_catalogue(folder)  # of a run that was killed
+    arguments = ["--args", json.dumps({"folder": str(folder / CATALOGUE), "schemas": schemas})]
+    code = dbt("run-operation", "write_catalogue", "--target", target, *arguments, *given, folder=folder, parsed="spark")
+    if code:
+        return code
+    with duckdb.connect(str(folder / f"{CATALOGUE}.duckdb")) as connection:
+        for schema in sorted((folder / CATALOGUE).glob("*")):
+            connection.execute(f'create schema "{schema.name}"')
+            for table in sorted(schema.glob("*")):
+                files = quoted(table / "*.parquet")
+                connection.execute(f'create view "{schema.name}"."{table.name}" as from read_parquet({files})')
+    return 0
+
+
+def catalogue_schemas(variables):
+    """The schemas of Spark's catalogue among raw_databases; what is wrong with a variable is the import's to say."""
+    declared = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
+    try:
+        given = yaml.safe_load(variables or "{}")
+    except yaml.YAMLError:
+        given = None
+    chosen = (declared | given if isinstance(given, dict) else declared).get("raw_databases")
+    places = [place for place in (chosen.values() if isinstance(chosen, dict) else ()) if isinstance(place, dict)]
+    return sorted({str(place["schema"]) for place in places if place.get("database") == CATALOGUE and place.get("schema")})
+
+
+def remove_catalogue(folder):
+    for path in (folder / CATALOGUE, *folder.glob(f"{CATALOGUE}.duckdb*")):
+        remove(path)
 
 
 def import_raw(folder, given):
@@ -52,7 +97,7 @@ def import_raw(folder, given):
         return dbt("run-operation", "write_raw_import", "--target", "duckdb", *arguments, *given, folder=folder, parsed="import")
     finally:
         for path in folder.glob(f"{IMPORT}*"):
-            path.unlink()
+            remove(path)
 
 
 def clear_tables(tables):
@@ -62,8 +107,10 @@ def clear_tables(tables):
 
 
 def remove(folder):
-    if folder.exists():
+    if folder.is_dir():
         shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
 
 
 def dbt(*arguments, folder, parsed):

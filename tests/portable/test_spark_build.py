@@ -5,6 +5,8 @@ import json
 import math
 import os
 import shutil
+import subprocess
+import sys
 from itertools import zip_longest
 
 import duckdb
@@ -74,12 +76,12 @@ def differences(one, other):
     return len(tables["one"] & tables["other"]), compared, found
 
 
-def build_on_spark(folder, *arguments, raw, state, variables):
+def build_on_spark(folder, *arguments, raw, state, variables, ends_with=0, **environment):
     done = script(
         "spark_build.py", "--folder", folder, "--vars", json.dumps(variables), "--", *arguments,
-        LIFECYCLE_RAW=raw, LIFECYCLE_STATE=state, DBT_TARGET_PATH=f"{folder}.target", DBT_LOG_PATH=f"{folder}.logs", **SMALL,
+        LIFECYCLE_RAW=raw, LIFECYCLE_STATE=state, DBT_TARGET_PATH=f"{folder}.target", DBT_LOG_PATH=f"{folder}.logs", **SMALL | environment,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert done.returncode == ends_with, done.stdout[-4000:] + done.stderr[-2000:]
     return done
 
 
@@ -191,3 +193,65 @@ def test_what_cannot_be_read_is_rejected_and_never_a_silent_null(tmp_path):
     print(f"{len(expected)} typed columns with a value that cannot be read")
     assert len(expected) > 25
     assert rejected >= expected, f"silent: {sorted(expected - rejected)}"
+
+
+# tables as a lake has them: instants and wall clocks, more columns than are read; and a schema whose orders lack a column
+CATALOGUE = """
+    create schema shop_raw;
+    create table shop_raw.customers using parquet as select * from values
+        (7, 'Ann@Example.com', timestamp_ltz '2024-01-02 23:30:00+00:00', named_struct('a', 1)), (8, null, timestamp_ltz '2024-01-03 10:00:00+00:00', null)
+        as t (customer_id, email, created_at, more);
+    create table shop_raw.orders using parquet as select * from values
+        (1, 7, 'paid', timestamp_ltz '2024-03-30 23:30:00+00:00', 'EUR', cast(10.5 as decimal(10, 2)), cast(0 as decimal(10, 2)), date '2024-03-31'),
+        (2, 8, 'paid', timestamp_ltz '2024-04-01 10:00:00+00:00', 'EUR', cast(3 as decimal(10, 2)), cast(1 as decimal(10, 2)), null)
+        as t (order_id, customer_id, status, ordered_at, currency, gross_amount, discount_amount, paid_on);
+    create schema shop_bad;
+    create table shop_bad.customers using parquet as select * from shop_raw.customers;
+    create table shop_bad.orders using parquet as select order_id, customer_id, status, currency, gross_amount from shop_raw.orders
+"""
+RUN_SQL = """
+import sys
+from pyspark.sql import SparkSession
+builder = SparkSession.builder.master("local[1]").enableHiveSupport()
+for pair in sys.argv[1:]:
+    builder = builder.config(*pair.split("=", 1))
+session = builder.getOrCreate()
+for statement in sys.stdin.read().split(";"):
+    session.sql(statement)
+"""
+
+
+def test_tables_of_sparks_catalogue_are_read_with_every_check(tmp_path):
+    folder, java = tmp_path / "spark", f"{SMALL['LIFECYCLE_SPARK_JAVA']} -Dderby.system.home={tmp_path}"
+    settings = {
+        "spark.sql.warehouse.dir": folder / "tables", "spark.driver.extraJavaOptions": java, "spark.sql.session.timeZone": "UTC",
+        "spark.ui.enabled": "false", "spark.driver.host": "localhost", "spark.log.level": "OFF",
+    }  # fmt: skip
+    command = [sys.executable, "-c", RUN_SQL, *(f"{name}={value}" for name, value in settings.items())]
+    made = subprocess.run(command, input=CATALOGUE, text=True, capture_output=True, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr[-2000:]
+    chosen = ("-s", "+base_shop__customers", "+base_shop__orders", "+base_shop__refunds", "--exclude-resource-type", "test", "unit_test")
+    place = {"raw": tmp_path / "none", "state": tmp_path / "state", "LIFECYCLE_SPARK_CATALOGUE": "hive", "LIFECYCLE_SPARK_JAVA": java}
+
+    def read_from(schema, **options):
+        variables = DEMO | {"sources": ["shop"], "raw_databases": {"shop": {"database": "catalogue", "schema": schema}}}
+        return build_on_spark(folder, *chosen, variables=variables, **place, **options)
+
+    done = read_from("shop_bad", ends_with=1)
+    found = "order_id, customer_id, status, currency, gross_amount"
+    assert f"catalogue.shop_bad.orders: required column 'ordered_at' is missing; found: {found}" in done.stdout
+    read_from("shop_raw")
+    assert not list(folder.glob("catalogue*")), "the copy is gone after the import"
+    with duckdb.connect() as connection:
+        customers, orders, refunds = (
+            connection.execute(f"select {columns} from '{folder}/tables/staging.db/base_shop__{table}/*.parquet' order by all").fetchall()
+            for table, columns in (
+                ("customers", "row_status, customer_id, lower(email), cast(created_at as varchar)"),
+                ("orders", "row_status, order_id, customer_id, cast(ordered_at as varchar), cast(gross_amount as varchar)"),
+                ("refunds", "*"),
+            )
+        )  # fmt: skip
+    # in Berlin, where the clocks were put forward on 31 March 2024
+    assert customers == [("staged", "7", "ann@example.com", "2024-01-03 00:30:00"), ("staged", "8", None, "2024-01-03 11:00:00")]
+    assert orders == [("staged", "1", "7", "2024-03-31 00:30:00", "10.5000"), ("staged", "2", "8", "2024-04-01 12:00:00", "3.0000")]
+    assert refunds == []
