@@ -151,7 +151,8 @@
 {% endmacro %}
 
 {% macro spark__physical_type(column) %}
-    {{ return({'string': 'VARCHAR', 'timestamp': 'TIMESTAMP WITH TIME ZONE', 'int': 'INTEGER'}.get(column.dtype | lower, column.dtype | upper)) }}
+    {%- set names = {'string': 'VARCHAR', 'timestamp': 'TIMESTAMP WITH TIME ZONE', 'timestamp_ntz': 'TIMESTAMP', 'int': 'INTEGER'} -%}
+    {{ return(names.get(column.dtype | lower, column.dtype | upper)) }}
 {% endmacro %}
 
 {% macro spark__year_before(date) %}{{ return("add_months(" ~ date ~ ", -12)") }}{% endmacro %}
