@@ -72,7 +72,8 @@ test: .venv/dev .venv/validate .venv/metrics tests/report/node_modules data/demo
 	$(MAKE) lint
 	$(PYTEST)
 
-test-long: .venv/dev .venv/validate .venv/metrics tests/report/node_modules data/demo ## the long fuzzing, too
+test-long: .venv/dev .venv/validate .venv/metrics tests/report/node_modules data/demo ## the long fuzzing and Spark, too
+	@if command -v java >/dev/null; then $(MAKE) .venv/spark; else echo "test-long: without Spark, which needs Java 17 or later"; fi
 	TEST_LONG=1 $(PYTEST)
 
 test-spark: .venv/dev ## build the project on Apache Spark, too, and compare every mart (installs Spark; needs Java 17)
