@@ -1,5 +1,5 @@
--- the contract of a canonical table, told of the adapter that breaks it: its key is unique within one system; what is kept by part
--- has grown for years, and its rows are ranked by that very key (macros/by_part.sql)
+-- the contract of a canonical table, told of the adapter that breaks it: its key is unique within one system; what is kept by
+-- part has grown for years, and its rows are ranked by that very key (macros/by_part.sql)
 {%- for provider in all_providers() %}
 {%- set relation = ref(provider.model) %}
 {%- set key = canonical_table(provider.role, provider.table).config.meta.key if execute else none %}

@@ -1,5 +1,5 @@
 {{ config(materialized='by_part', parts_of='base_app__events') }}
--- app user × session × day × quarter of an hour, platform and device: events grow with time, and what follows counts none of them again
+-- app user × session × day × quarter of an hour, platform and device: events grow with time, what follows counts none again
 with events as (
     select * from {{ ref('stg_app__events') }}
 ),
