@@ -421,8 +421,8 @@ class Ledger:
 
     @staticmethod
     def is_forgotten(n):
-        """SQL: is the n-th identifier of a row one of an erased person, of which the keyed hash alone is left?"""
-        return f"(i{n} is null and k{n} is not null)"
+        """SQL: is the n-th identifier of a row an erased person's, of which the keyed hash is left, or that others have, too?"""
+        return f"(k{n} is not null and (i{n} is null or reason = 'erased'))"
 
     def forget(self, con, name, keys, scratch):
         """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values. Wants `no_people`, `no_keys`."""
@@ -446,10 +446,14 @@ class Ledger:
                     if sign == "plus":
                         hashes = {f"k{n}": f"if({hit}, {self.address_hash(name, n) if f'k{n}' in columns else self.told_hash(name, n)}, "
                                   f"{f'k{n}' if f'k{n}' in columns else 'null'}) as k{n}" for n in range(self.width(name)) if f"i{n}" in columns}
+                        theirs = f"{hit} and person_id not in (from living)"
+                        if "person_id" in columns:  # whoever has the rest of the row now is not written under it, either (R9)
+                            reason = "reason" if "reason" in columns else "null"
+                            hashes["reason"] = f"if({theirs}, 'erased', {reason}) as reason"
                         more = "".join(f", {sql}" for column, sql in hashes.items() if column not in columns)
                         known = [sql for column, sql in hashes.items() if column in columns]
                         # who shared an address with an erased person is still who the rest of the row was written for (R9)
-                        whose = {"person_id": f"{hit} and person_id not in (from living)", "digest": hit, "beside": hit}
+                        whose = {"person_id": theirs, "digest": hit, "beside": hit}
                         empty = ", ".join([*known, *(f"if({hit} and {i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
                                            *(f"if({is_theirs}, null, {c}) as {c}" for c, is_theirs in whose.items() if c in columns)])
                         query = f"select * replace ({empty}){more} from {literal(path)}"

@@ -225,6 +225,22 @@ def test_who_shared_what_is_forgotten_is_still_who_the_rest_was_written_for(shop
     assert sha256("other@example.com") not in cells(shop, "meta/at_risk.added.csv", RUNS[3])
 
 
+def test_a_former_address_of_an_erased_person_stays_bad_for_whoever_has_it_now(shop):
+    """R9 after R15: the row is forgotten by its phone; the e-mail in it is kept, for it was written for somebody else, too."""
+    shop.configure({"meta": {"channel": "ads", "mode": "delta", "audiences": ["at_risk"]}})
+    phone, more = "+14155550000", crowd(6)[1:]
+    day(shop, 0, [person("erased", "first@example.com", phone), *more])
+    shop("ack", RUNS[0], code=0)
+    day(shop, 1, [person("erased", "second@example.com", phone), person("new", "first@example.com"), *more])
+    shop("ack", RUNS[1], code=0)
+    gone = person("erased", None, stage="erased", audiences=(), blocked=dict.fromkeys(CHANNELS, "erased"))
+    listed = [suppression("ads", kind, None, "erased", sha256(address)) for kind, address in (("email", "second@example.com"), ("phone", phone))]
+    for number in (2, 3, 4):
+        day(shop, number, [gone, person("new", "first@example.com", f"+1415555010{number}"), *more[number - 1:]], listed)
+        assert sha256("first@example.com") not in cells(shop, "meta/at_risk.added.csv", RUNS[number]), number
+        shop("ack", RUNS[number], code=0)
+
+
 def test_told_by_hand(shop):
     shop.configure({"csv": CSV})
     day(shop, 0, crowd(3))
