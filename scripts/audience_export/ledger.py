@@ -439,7 +439,7 @@ class Ledger:
                 for path, part in self.source(name, audience, sign):
                     columns = [row[0] for row in con.execute(f"describe from {literal(path)}").fetchall()]
                     ids = [column for column in columns if column == "value" or (column[0] == "i" and column[1:].isdigit())]
-                    hit = " or ".join(f"{column} in (select value from {keys})" for column in ids)
+                    hit = f"({' or '.join(f'{column} in (select value from {keys})' for column in ids)})"
                     if not con.execute(f"select 1 from {literal(path)} where {hit} limit 1").fetchone():
                         continue
                     query = f"from {literal(path)} where not coalesce({hit}, false)"
@@ -454,7 +454,7 @@ class Ledger:
                         known = [sql for column, sql in hashes.items() if column in columns]
                         # who shared an address with an erased person is still who the rest of the row was written for (R9)
                         whose = {"person_id": theirs, "digest": hit, "beside": hit}
-                        empty = ", ".join([*known, *(f"if({hit} and {i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
+                        empty = ", ".join([*known, *(f"if({i} in (select value from {keys}), null, {i}) as {i}" for i in ids),
                                            *(f"if({is_theirs}, null, {c}) as {c}" for c, is_theirs in whose.items() if c in columns)])
                         query = f"select * replace ({empty}){more} from {literal(path)}"
                     made, count = self.prepare(con, query, scratch)

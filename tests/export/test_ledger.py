@@ -241,6 +241,24 @@ def test_a_former_address_of_an_erased_person_stays_bad_for_whoever_has_it_now(s
         shop("ack", RUNS[number], code=0)
 
 
+def test_what_stood_beside_a_forgotten_address_is_not_forgotten(shop):
+    """R15: somebody else came to have the e-mail, and was erased; the phone beside it is still its owner's, and stays delivered."""
+    shop.configure({"meta": {"channel": "ads", "mode": "delta", "audiences": ["at_risk"]}})
+    phone, more = "+14155550000", crowd(7)[1:]
+    day(shop, 0, [person("owner", "first@example.com", phone), *more])
+    shop("ack", RUNS[0], code=0)
+    owner = person("owner", "second@example.com", phone)
+    day(shop, 1, [owner, person("taker", "first@example.com"), *more])
+    shop("ack", RUNS[1], code=0)
+    gone = person("taker", None, stage="erased", audiences=(), blocked=dict.fromkeys(CHANNELS, "erased"))
+    listed = [suppression("ads", "email", None, "erased", sha256("first@example.com"))]
+    for number in (2, 3, 4):
+        day(shop, number, [gone, owner, *more[number - 1:]], listed)
+        told = cells(shop, "meta/at_risk.removed.csv", RUNS[number])
+        assert (sha256("first@example.com") in told) == (number == 2) and sha256("14155550000") not in told, number
+        shop("ack", RUNS[number], code=0)
+
+
 def test_told_by_hand(shop):
     shop.configure({"csv": CSV})
     day(shop, 0, crowd(3))
