@@ -98,7 +98,7 @@ class Life:
         self.people = [self.newcomer(i) for i in range(PEOPLE)]
         self.written_for = defaultdict(set)  # {(vendor, key): whoever it was written for}
         self.day, self.runs, self.wrong, self.counts = 0, [], [], Counter()
-        self.former_emails, self.erased = [], set()
+        self.former_emails, self.erased, self.lasting = [], set(), set()
 
     # ---- the shop ----
 
@@ -158,6 +158,7 @@ class Life:
                     if address:
                         why = "opted_out" if one.said == "no" else one.said
                         listed[kind, address] = max(listed.get((kind, address), ("", None)), ({"complaint": "2", "opted_out": "1"}[why], why))
+        self.lasting |= {address for (_, address), (_, why) in listed.items() if why == "complaint"}
         rows = [suppression(channel, kind, address, why) for (kind, address), (_, why) in listed.items() for channel in ("email", "ads")]
         rows += [suppression(channel, kind, None, "erased", sha256(address)) for pair in self.gone
                  for kind, address in zip(("email", "phone"), pair, strict=True) if address for channel in ("email", "ads")]
@@ -384,8 +385,10 @@ class Life:
                 continue
             self.note(when, name, audience, "targetable, but may not be contacted", targets - may - lost - (vendor.held[audience] - wanted if vendor.imports == "adds" else set()))
             missing, said_at = wanted - targets, {key: one.said_at for one in self.people for key in self.keys(name, one)}
-            # R10: where a vendor has a way, for a yes after the no was told; after state loss nobody knows whose word it was
-            stays = {key for key in missing & vendor.suppressed.keys() if not vendor.lifts or self.forgotten or said_at[key] <= vendor.suppressed[key]}
+            # R10: where a vendor has a way, for a yes after the no was told; after state loss nobody knows whose word it was. What an address
+            # was told for a complaint stays, whoever has it now: somebody else may have shared it, and have moved on
+            stays = {key for key in missing & vendor.suppressed.keys()
+                     if not vendor.lifts or self.forgotten or key[1] in self.lasting or said_at[key] <= vendor.suppressed[key]}
             self.counts["not lifted"] += len(stays)
             missing -= stays
             self.note(when, name, audience, "wanted, but not targetable", missing)
