@@ -233,7 +233,7 @@ statuses as (
 
 
 {#- What the reason of a row that repeats a key ends with; such a row can be read. -#}
-{% macro repeated_with_other_values() %}{{ return(': repeated with other values') }}{% endmacro %}
+{% macro repeated_with_other_values() %}: repeated with other values{% endmacro %}
 
 
 {#-
