@@ -7,12 +7,7 @@ with events as (
 
 ranked as (
     select
-        part,
-        source_system,
-        user_id,
-        event_id,
-        occurred_at,
-        event_date,
+        *,
         row_number() over (
             partition by part, source_system, user_id, event_date
             order by occurred_at, event_id
