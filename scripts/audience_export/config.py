@@ -20,6 +20,7 @@ from common import Problem
 
 OK, UNEXPECTED, USAGE, CONTRACT, GUARD, QUARANTINED, BUSY = 0, 1, 2, 3, 4, 5, 75
 CHANNELS = {"email": ["email"], "sms": ["phone"], "push": ["app_user_id"], "ads": ["email", "phone"]}
+ADDRESSES = ("email", "phone", "app_user_id")
 MODES = ("full", "delta")
 # What an import does at a destination: applies the files of changes, only adds people and never takes one out of a list,
 # or puts the file in the place of what was there.
@@ -185,15 +186,16 @@ class Delivery:
         return " ".join(["In", *(word[:1].upper() + word[1:] for word in words)]) if self.imports == "adds" else None
 
     def shape(self, columns=None):
-        """How its identifiers are written: {"id", "headers", "hex"}. What was written in another shape has other keys."""
+        """How its identifiers are written: {"id", "headers", "hex", "tells", "own"}. What was written in another shape has other keys."""
         ids = [column for column in columns or self.columns if column.identifier]
         said = [(column.header, self.kinds(column.field), self.hashes(column), self.salt if self.hashes(column) else "") for column in ids]
         return {"id": hashlib.sha256(repr(said).encode()).hexdigest()[:8], "headers": [column.header for column in ids],
-                "hex": [self.hashes(column) for column in ids], "tells": [self._tells(column) for column in ids]}
+                "hex": [self.hashes(column) for column in ids], "tells": [self._tells(column) for column in ids],
+                "own": [column.field not in ADDRESSES for column in ids]}
 
     def _tells(self, column):
         """How an identifier tells the SHA-256 of its address: it is its `hash`, its `text`, its `digits`, or None: not at all."""
-        if column.field not in ("email", "phone", "app_user_id") or (self.hashes(column) and self.salt):
+        if column.field not in ADDRESSES or (self.hashes(column) and self.salt):
             return None
         if column.field == "phone" and self.kinds("phone") == ["digits"]:
             return None if self.hashes(column) else "digits"

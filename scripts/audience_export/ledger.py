@@ -278,14 +278,14 @@ class Ledger:
                 left join no_keys by_mailbox on by_mailbox.k = plus.m
                 left join no_people by_person on by_person.person_id = plus.person_id group by all),
             events as (
-                select plus.header, plus.value, runs.seq, plus.run, 'plus' as sign, refusals.run is not null as refused, digest, shape, k, plus.reason, is_first
+                select plus.header, plus.value, runs.seq, plus.run, 'plus' as sign, refusals.run is not null as refused, digest, shape, k, person_id, plus.reason, is_first
                 from plus join runs using (run) left join refusals on refusals.run = plus.run and refusals.sign = 'plus'
                     and refusals.header = plus.header and refusals.value = plus.value
                 union all
-                select refusals.header, refusals.value, runs.seq, refusals.run, 'plus', true, null, null, null, null, null
+                select refusals.header, refusals.value, runs.seq, refusals.run, 'plus', true, null, null, null, null, null, null
                 from refusals join runs using (run) where refusals.sign = 'plus'
                 union all
-                select minus_ops.header, minus_ops.value, runs.seq, minus_ops.run, 'minus', refusals.run is not null, null, minus_ops.shape, null, null, null
+                select minus_ops.header, minus_ops.value, runs.seq, minus_ops.run, 'minus', refusals.run is not null, null, minus_ops.shape, null, null, null, null
                 from minus_ops join runs using (run) left join refusals on refusals.run = minus_ops.run
                     and refusals.sign = 'minus' and refusals.header = minus_ops.header and refusals.value = minus_ops.value),
             ordered as (
@@ -309,7 +309,7 @@ class Ledger:
                 max(died) filter (where sign = 'plus') as plus_died, max(acked) filter (where sign = 'minus') as minus_acked,
                 bool_or(sign = 'plus' and not refused) filter (where seq = last_seq)
                     and not bool_or(refused or sign = 'minus') filter (where seq = last_seq) as stands,
-                list(digest) filter (where seq = last_seq) as digests,
+                list(digest) filter (where seq = last_seq) as digests, list(distinct person_id) as people,
                 max(acked) filter (where seq = last_seq and sign = 'plus') is not null as is_known,
                 bool_and(is_only) as is_only, arg_max(shape, seq) as shape, any_value(k) as k,
                 max(seq) filter (where sign = 'plus') as plus_seq, coalesce(bool_or(is_first), true) as is_first,
@@ -321,13 +321,13 @@ class Ledger:
     # ---- one run ----
 
     def compare(self, con, name, audience, shape, written):
-        """Compare what is wanted today with what is there (R5, R6, R7). written: SELECT of id, digest, i0 … as bytes.
+        """Compare what is wanted today with what is there (R5, R6, R7). written: SELECT of id, person_id, digest, i0 … as bytes.
 
         Creates `standing` (id, is_sure): rows whose last operation says the same, of which nothing else is known;
-        `fresh` (id, is_sure, first_sure, is_same, is_stored, is_only): all other rows; `gone` (header, value, shape,
+        `fresh` (id, is_sure, first_sure, is_same, is_stored, is_theirs, is_only): all other rows; `gone` (header, value, shape,
         rank, is_first): what may be there and is not wanted. Returns how many people may be there.
 
-        Most rows are as they were, which their digests alone tell: the largest file of operations is read for its digests,
+        Most rows are as they were and of the same people, which their digests tell: the largest file of operations is read for its digests,
         and keys are looked at only where something else happened to them, or where no row of today is the same.
         """
         parts = self.source(name, audience, "plus")
@@ -344,8 +344,8 @@ class Ledger:
         is_any = con.execute("select 1 from touched limit 1").fetchone()
         con.execute("create or replace temp table touched_base as select * from base where " + (" or ".join(
             f"i{n} in (from touched)" for n in range(self.width(name))) if is_any else "false"))
-        con.execute(f"create or replace temp table today as select id, digest from ({written})")
-        con.execute(f"""create or replace temp table clean as select digest from base semi join today using (digest)
+        con.execute(f"create or replace temp table today as select id, digest, person_id from ({written})")
+        con.execute(f"""create or replace temp table clean as select digest from base semi join today using (digest, person_id)
             anti join touched_base using (digest) where shape = {literal(shape['id'])}""")
         con.execute("create or replace temp table open_rows as select * from base anti join clean using (digest)")
         con.execute("create or replace temp view operations as select * from rest union all by name select * from open_rows")
@@ -356,18 +356,19 @@ class Ledger:
         con.execute(f"create or replace temp table standing as select id, {bool(sure)} as is_sure from today semi join clean using (digest)")
         con.execute(f"create or replace temp table news as from ({written}) where id in (select id from today anti join clean using (digest))")
         con.execute(f"""create or replace temp table fresh as
-            with one as ({' union all '.join(f"select id, digest, {n} as n, {literal(header)} as header, i{n} as value from news where i{n} is not null"
+            with one as ({' union all '.join(f"select id, digest, person_id, {n} as n, {literal(header)} as header, i{n} as value from news where i{n} is not null"
                                              for n, header in enumerate(shape["headers"]))}),
             known as (
                 select one.id, one.n, coalesce(held.surely, false) as is_sure,
                     coalesce(held.stands and list_contains(held.digests, one.digest), false) as is_same,
-                    coalesce(held.is_known, false) as is_known, coalesce(held.is_only, true) as is_only
+                    coalesce(list_contains(held.people, one.person_id), false) as is_theirs, coalesce(held.is_known, false) as is_known, coalesce(held.is_only, true) as is_only
                 from one left join held on held.header = one.header and held.value = one.value),
             rows as (
                 select id, bool_and(is_sure) as is_sure, arg_min(is_sure, n) as first_sure,
-                    arg_min(is_same and is_known, n) as is_same, bool_and(is_same) as is_stored, bool_and(is_only) as is_only
+                    arg_min(is_same and is_known, n) as is_same, bool_and(is_same and is_theirs) as is_stored,
+                    bool_and(is_theirs) as is_theirs, bool_and(is_only) as is_only
                 from known group by id)
-            select id, is_sure, first_sure, is_same, is_stored, is_only from rows""")
+            select id, is_sure, first_sure, is_same, is_stored, is_theirs, is_only from rows""")
         con.execute("create or replace temp table gone as select header, value, shape, rank, is_first from held where may_be")
         for n, header in enumerate(shape["headers"] if con.execute("select 1 from gone limit 1").fetchone() else ()):
             con.execute(f"""delete from gone where header = {literal(header)} and value in (
@@ -382,7 +383,7 @@ class Ledger:
         con.execute("create or replace temp table held (header varchar, value blob, k blob, may_be boolean, surely boolean, rank utinyint, "
                     "plus_seq bigint, is_lasting boolean)")
         con.execute(f"create or replace temp table fresh as select id, false as is_sure, false as first_sure, false as is_same, "
-                    f"false as is_stored, true as is_only from ({written})")
+                    f"false as is_stored, false as is_theirs, true as is_only from ({written})")
         return 0
 
     # ---- what may be forgotten ----
@@ -428,12 +429,16 @@ class Ledger:
         """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values. Wants `no_people`, `no_keys`."""
         con.execute("create or replace temp table living as select person_id from marts.customers "
                     "where person_id not in (select person_id from no_people where rank = 5)")
-        # what was written for others, too, still counts (R9), but for an address that is itself on the list of the erased
+        # what was written for others, too, still counts (R9), but for an address that is itself on the list of the erased:
+        # an id of one's own is its owner's, whatever address they have
+        own = {f"({literal(shape['id'])}, {literal(header)})" for entry in self.of(name) for shape in entry.node["shapes"]
+               for header, is_own in zip(shape["headers"], shape.get("own", ()), strict=False) if is_own}
+        is_own = f"(shape, header) in ({', '.join(sorted(own))})" if own else "false"
         for audience in self.audiences(name):
             self.table(con, name, audience, "plus", view="all_rows")
             con.execute("create or replace temp table of_others as select * from all_rows where person_id in (from living)")
-            con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', '')}) as others "
-                        "where not exists (select 1 from no_keys where no_keys.k = others.k and no_keys.rank = 5))")
+            con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', 'shape')}) as others "
+                        f"where {is_own} or not exists (select 1 from no_keys where no_keys.k = others.k and no_keys.rank = 5))")
         for sign in ("plus", "minus", "refused"):
             for audience in [*self.audiences(name), ""] if sign != "refused" else [None]:
                 for path, part in self.source(name, audience, sign):

@@ -265,9 +265,9 @@ class Run:
         return " union all ".join(queries)
 
     def written(self, delivery, columns):
-        """SELECT of what is written as the ledger compares it: id, digest, i0 …"""
+        """SELECT of what is written as the ledger compares it: id, person_id, digest, i0 …"""
         ids = [(i, column) for i, column in enumerate(delivery.columns) if column.identifier]
-        return (f"select rowid as id, {rows.digest(columns, delivery.payload.get('updated_at'))} as digest, "
+        return (f"select rowid as id, person_id, {rows.digest(columns, delivery.payload.get('updated_at'))} as digest, "
                 + ", ".join(f"{rows.as_bytes(f'c{i}', delivery.hashes(column))} as i{n}" for n, (i, column) in enumerate(ids))
                 + " from file_rows where reason is null")
 
@@ -285,8 +285,8 @@ class Run:
             con.execute(f"delete from gone where rank = 0 or {delivery.imports == 'replaces'}")
         else:
             stored = "not is_stored"
-            if delivery.mode == "delta":
-                stored = "(not is_stored or not is_only) and id in (select id from sending)"
+            if delivery.mode == "delta":  # whom a key is for is kept (R2), even where nothing is written anew
+                stored = "(not is_stored or not is_only) and id in (select id from sending) or not is_theirs"
             is_new = audience not in self.ledger.audiences(delivery.name)
             self.store(audience, "plus", self.additions(delivery, shape, columns, "true" if is_new else f"rowid in (select id from fresh where {stored})"))
         self.store(audience, "minus", f"select {run} as run, shape, header, value from gone")
@@ -341,7 +341,7 @@ class Run:
         """The last removals of an audience that the delivery no longer has: of all that may be there."""
         con, shape = self.con, delivery.shape()
         nobody = ", ".join(f"null::blob as i{n}" for n in range(len(shape["headers"])))
-        self.ledger.compare(con, delivery.name, audience, shape, f"select 0::bigint as id, null::uuid as digest, {nobody} where false")
+        self.ledger.compare(con, delivery.name, audience, shape, f"select 0::bigint as id, null::varchar as person_id, null::uuid as digest, {nobody} where false")
         con.execute("insert into erased_keys select header, value, k, may_be from held where rank = 5")
         for account, table in self.wanted.get((delivery.destination, delivery.channel, audience), []) if delivery.name in self.former else []:
             if not (account and delivery.given.get("account")) or account == delivery.account:

@@ -54,7 +54,8 @@ class Vendor:
     imports: str
     lifts: bool
     held: dict = field(default_factory=lambda: defaultdict(set))
-    suppressed: dict = field(default_factory=dict)  # {key: when the newest run said so that was imported}
+    suppressed: set = field(default_factory=set)
+    told: dict = field(default_factory=dict)  # {key: when the newest published run suppressed it}
 
     def targets(self, audience):
         return {key for key in self.held[audience] if key not in self.suppressed}
@@ -62,7 +63,7 @@ class Vendor:
     def read(self, folder, spec):
         """{(audience, change): [[(header, value), ...] of a row]} of the files of a run."""
         files, manifest = defaultdict(list), json.loads((folder.parent / "manifest.json").read_text())
-        record, self.at = manifest["deliveries"][folder.name], datetime.fromisoformat(manifest["created_at"])
+        record = manifest["deliveries"][folder.name]
         ids = {header for shape in record["shapes"] for header in shape["headers"]}
         listed = [(a, file["change"], file) for a, node in record["audiences"].items() for file in node["files"]]
         listed += [("", sign, file) for sign in ("suppress", "unsuppress") for file in record.get(sign, [])]
@@ -78,10 +79,8 @@ class Vendor:
         for (audience, change), rows in files.items():
             if change == "removed":
                 self.held[audience] -= {key for row in rows if taken(row) for key in row}
-        for key in (key for row in files.get(("", "suppress"), []) if taken(row) for key in row):
-            self.suppressed[key] = max(self.at, self.suppressed.get(key, self.at))
-        for key in (key for row in files.get(("", "unsuppress"), []) if self.lifts and taken(row) for key in row):
-            self.suppressed.pop(key, None)
+        self.suppressed |= {key for row in files.get(("", "suppress"), []) if taken(row) for key in row}
+        self.suppressed -= {key for row in files.get(("", "unsuppress"), []) if self.lifts and taken(row) for key in row}
         for (audience, change), rows in files.items():
             if change in ("added", "changed", "written"):
                 keys = {key for row in rows if taken(row) for key in row}
@@ -272,19 +271,26 @@ class Life:
         if result["folder"] and result["status"] in ("published", "blocked"):
             self.runs.append({"run": result["run"], "day": self.day, "blocked": result["status"] == "blocked"})
         for name, vendor in self.vendors.items():
+            for folder in self.folders(name, str(result["run"])):
+                rows = vendor.read(folder, self.spec(name)).get(("", "suppress"), [])
+                vendor.told.update((key, now) for row in rows for key in row)
             if self.rng.random() < 0.5 and (not quiet or result["status"] == "blocked"):
                 self.import_newest(name, vendor, str(result["run"]))
                 self.judge_vendor(vendor, result["status"] == "blocked")
 
     def import_newest(self, name, vendor, run):
         """On some days the newest run is imported whole at once, and what is there is judged."""
-        for place in self.places(name):
-            folder = self.shop.folder / "exports" / run / place
-            if folder.is_dir():
-                vendor.apply(vendor.read(folder, SPECS[self.deliveries[self.sends[name]]["destination"]]))
-                self.judge_ledger(f"day {self.day}, {name} imported", [name])
-                if self.scenario != "never_acked" and self.rng.random() < 0.7:
-                    self.ack(run, place)
+        for folder in self.folders(name, run):
+            vendor.apply(vendor.read(folder, self.spec(name)))
+            self.judge_ledger(f"day {self.day}, {name} imported", [name])
+            if self.scenario != "never_acked" and self.rng.random() < 0.7:
+                self.ack(run, folder.name)
+
+    def spec(self, vendor):
+        return SPECS[self.deliveries[self.sends[vendor]]["destination"]]
+
+    def folders(self, vendor, run):
+        return [folder for place in self.places(vendor) if (folder := self.shop.folder / "exports" / run / place).is_dir()]
 
     def places(self, vendor):
         """Under which names of deliveries files for a vendor may lie, those to be imported first at the front."""
@@ -298,11 +304,8 @@ class Life:
             if not self.runs:
                 return
             run = self.rng.choice(self.runs[-5:])
-            for place in self.places(name):
-                folder = self.shop.folder / "exports" / run["run"] / place
-                if not folder.is_dir():
-                    continue
-                files, how = vendor.read(folder, SPECS[self.deliveries[self.sends[name]]["destination"]]), self.rng.random()
+            for folder in self.folders(name, run["run"]):
+                files, how, place = vendor.read(folder, self.spec(name)), self.rng.random(), folder.name
                 if how < 0.3:
                     vendor.apply({key: rows for key, rows in files.items() if self.rng.random() < 0.5})
                 elif how < 0.6 or self.scenario != "refused":
@@ -357,7 +360,7 @@ class Life:
         for name in names:
             vendor = self.vendors[name]
             for audience in (*AUDIENCES, "") if DELIVERIES[name]["channel"] != "ads" else AUDIENCES:
-                held, times = vendor.held[audience] if audience else set(vendor.suppressed), defaultdict(lambda: [-2, -1, -2, -1])
+                held, times = vendor.held[audience] if audience else vendor.suppressed, defaultdict(lambda: [-2, -1, -2, -1])
                 for place in self.places(name) if self.scenario == "renamed" else [name]:  # they are one, to the vendor
                     for key, found in self.ledger(place, audience):
                         times[key] = [max(old, old if new is None else new) for old, new in zip(times[key], found, strict=True)]
@@ -385,10 +388,10 @@ class Life:
                 continue
             self.note(when, name, audience, "targetable, but may not be contacted", targets - may - lost - (vendor.held[audience] - wanted if vendor.imports == "adds" else set()))
             missing, said_at = wanted - targets, {key: one.said_at for one in self.people for key in self.keys(name, one)}
-            # R10: where a vendor has a way, for a yes after the no was told; after state loss nobody knows whose word it was. What an address
+            # R10: where a vendor has a way, for a yes after the no was published, imported or not; after state loss nobody knows whose word it was. What an address
             # was told for a complaint stays, whoever has it now: somebody else may have shared it, and have moved on
-            stays = {key for key in missing & vendor.suppressed.keys()
-                     if not vendor.lifts or self.forgotten or key[1] in self.lasting or said_at[key] <= vendor.suppressed[key]}
+            stays = {key for key in missing & vendor.suppressed
+                     if not vendor.lifts or self.forgotten or key[1] in self.lasting or said_at[key] <= vendor.told[key]}
             self.counts["not lifted"] += len(stays)
             missing -= stays
             self.note(when, name, audience, "wanted, but not targetable", missing)

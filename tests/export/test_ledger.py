@@ -259,6 +259,21 @@ def test_what_stood_beside_a_forgotten_address_is_not_forgotten(shop):
         shop("ack", RUNS[number], code=0)
 
 
+def test_the_own_id_of_whoever_has_an_erased_address_is_not_forgotten(shop):
+    """R15: their id was told because of the address; it is no identifier of the erased person."""
+    shop.configure({"csv": {**CSV, "identify_by": "person_id"}})
+    more = crowd(5)
+    day(shop, 0, [person("erased", "first@example.com"), person("taker", "first@example.com"), *more])
+    shop("ack", RUNS[0], code=0)
+    gone = person("erased", None, stage="erased", audiences=(), blocked=dict.fromkeys(CHANNELS, "erased"))
+    listed = [suppression("email", "email", None, "erased", sha256("first@example.com"))]
+    for number in (1, 2, 3):
+        day(shop, number, [gone, person("taker", "first@example.com"), *more[number:]], listed)
+        shop("ack", RUNS[number], code=0)
+    rows = [str(row) for path in (shop.folder / "state/deliveries/ledger").glob("*.parquet") for row in duckdb.execute(f"from '{path}'").fetchall()]
+    assert any("b'taker'" in row and "erased" in row for row in rows), "what was told of them is known"
+
+
 def test_told_by_hand(shop):
     shop.configure({"csv": CSV})
     day(shop, 0, crowd(3))
@@ -327,6 +342,21 @@ def test_a_shared_key_is_bad_when_anybody_it_was_written_for_said_no(shop):
     removed = set(cells(shop, "meta/at_risk.removed.csv", RUNS[1]))
     assert {sha256("a@example.com"), sha256("14155550101")} <= removed
     assert cells(shop, "meta/at_risk.added.csv", RUNS[1]) == [sha256("c@example.com")]
+
+
+@pytest.mark.parametrize("mode", ["full", "delta"])
+def test_whom_a_row_is_for_is_kept_where_the_row_is_as_it_was(shop, mode):
+    """R2: an address goes from one person to another, who says no under a new one; the row never changed."""
+    shop.configure({"csv": {**CSV, "mode": mode, "fields": ["first_name"]}})
+    more = crowd(5)
+    day(shop, 0, [person("a", "x@example.com"), person("b", "b@example.com"), *more])
+    shop("ack", RUNS[0], code=0)
+    day(shop, 1, [person("a", "a@example.com"), person("b", "x@example.com"), *more])
+    shop("ack", RUNS[1], code=0)
+    day(shop, 2, [person("a", "x@example.com"), person("b", "new@example.com", consent=()), *more[1:]], [suppression("email", "email", "new@example.com")])
+    kind = "added." if mode == "delta" else ""
+    assert "x@example.com" not in cells(shop, f"csv/at_risk.{kind}csv", RUNS[2])
+    assert "x@example.com" in cells(shop, "csv/suppress.csv", RUNS[2])
 
 
 @pytest.mark.parametrize(("destination", "lifts"), [("csv", True), ("klaviyo", False)])
