@@ -54,19 +54,21 @@ class Entry:
 
 
 class Ledger:
-    """All that was published and became of it. `read` again after writing."""
+    """All that was published and became of it."""
 
     def __init__(self, state):
         self.folder = Path(state) / "deliveries" / "ledger"
+        self.newest, self.entries, self.parts, self.names, self.told = "", [], [], {}, set()
         self.read()
 
     # ---- events ----
 
     def read(self):
-        self.entries, self.parts, self.names, self.told = [], [], {}, set()
-        for path in sorted(self.folder.glob("[0-9]*.json")):
+        """Read the events that are new."""
+        for path in sorted(path for path in self.folder.glob("[0-9]*.json") if path.stem > self.newest):
             event = read_json(path)
             getattr(self, f"_{event['event']}")(int(path.stem), event)
+            self.newest = path.stem
 
     def _published(self, seq, event):
         for name, node in event["deliveries"].items():
@@ -115,7 +117,7 @@ class Ledger:
         except OSError:  # nothing half-written stays on a full disk
             part.unlink(missing_ok=True)
             raise
-        last = max((int(path.stem) for path in self.folder.glob("[0-9]*.json")), default=0)
+        last = int(self.newest or 0)
         while True:
             try:
                 os.link(part, self.folder / f"{last + 1:08}.json")
@@ -268,8 +270,8 @@ class Ledger:
         """
         self._lives(con, name, audience)
         con.execute(f"""create or replace temp table held as
-            with plus as ({self.keys(name, plus, "run, shape, digest, person_id, beside, reason")}),
-            refusals as (select distinct run, sign, header, value from refused_ops),
+            with plus as materialized ({self.keys(name, plus, "run, shape, digest, person_id, beside, reason")}),
+            refusals as materialized (select distinct run, sign, header, value from refused_ops),
             noes as (
                 select plus.header, plus.value, max(by_key.rank) as key_rank, max(by_mailbox.rank) as mailbox_rank,
                     max(by_person.rank) as person_rank
@@ -439,14 +441,11 @@ class Ledger:
             con.execute("create or replace temp table of_others as select * from all_rows where person_id in (from living)")
             con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', 'shape')}) as others "
                         f"where {is_own} or not exists (select 1 from no_keys where no_keys.k = others.k and no_keys.rank = 5))")
+        parts, found = [], []
         for sign in ("plus", "minus", "refused"):
             for audience in [*self.audiences(name), ""] if sign != "refused" else [None]:
-                for path, part in self.source(name, audience, sign):
-                    columns = [row[0] for row in con.execute(f"describe from {literal(path)}").fetchall()]
-                    ids = [column for column in columns if column == "value" or (column[0] == "i" and column[1:].isdigit())]
-                    hit = f"({' or '.join(f'{column} in (select value from {keys})' for column in ids)})"
-                    if not con.execute(f"select 1 from {literal(path)} where {hit} limit 1").fetchone():
-                        continue
+                for path, part in self._having(con, self.source(name, audience, sign), keys):
+                    columns, ids, hit = self._hit(con, literal(path), keys)
                     query = f"from {literal(path)} where not coalesce({hit}, false)"
                     if sign == "plus":
                         hashes = {f"k{n}": f"if({hit}, {self.address_hash(name, n) if f'k{n}' in columns else self.told_hash(name, n)}, "
@@ -463,7 +462,25 @@ class Ledger:
                                            *(f"if({is_theirs}, null, {c}) as {c}" for c, is_theirs in whose.items() if c in columns)])
                         query = f"select * replace ({empty}){more} from {literal(path)}"
                     made, count = self.prepare(con, query, scratch)
-                    self.replace(scratch, [{**part, "file": made.name, "rows": count}], [(path, part)])
+                    parts.append({**part, "file": made.name, "rows": count})
+                    found.append((path, part))
+        if found:
+            self.replace(scratch, parts, found)
+
+    @staticmethod
+    def _hit(con, source, keys):
+        """(columns of operations, those of identifiers, SQL: is one of them among the values of the table `keys`?)."""
+        columns = [row[0] for row in con.execute(f"describe from {source}").fetchall()]
+        ids = [column for column in columns if column == "value" or (column[0] == "i" and column[1:].isdigit())]
+        return columns, ids, f"({' or '.join(f'{column} in (select value from {keys})' for column in ids)})"
+
+    def _having(self, con, found, keys):
+        """The files of operations, as of `source`, that have one of the values."""
+        if not found:
+            return []
+        source = f"read_parquet([{', '.join(literal(path) for path, _ in found)}], union_by_name = true, filename = true)"
+        hits = {row[0] for row in con.execute(f"select distinct filename from {source} where {self._hit(con, source, keys)[2]}").fetchall()}
+        return [(path, part) for path, part in found if str(path) in hits]
 
     def replace(self, scratch, parts, found):
         """Put the files of operations of a folder in the place of others: found, as of `source`."""
