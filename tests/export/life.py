@@ -387,11 +387,13 @@ class Life:
             if blocked:
                 continue
             self.note(when, name, audience, "targetable, but may not be contacted", targets - may - lost - (vendor.held[audience] - wanted if vendor.imports == "adds" else set()))
-            missing, said_at = wanted - targets, {key: one.said_at for one in self.people for key in self.keys(name, one)}
+            missing, yes_at = wanted - targets, defaultdict(lambda: START - timedelta(days=999))
+            for one in able:
+                yes_at.update((key, max(yes_at[key], one.said_at)) for key in self.keys(name, one))
             # R10: where a vendor has a way, for a yes after the no was published, imported or not; after state loss nobody knows whose word it was. What an address
             # was told for a complaint stays, whoever has it now: somebody else may have shared it, and have moved on
             stays = {key for key in missing & vendor.suppressed
-                     if not vendor.lifts or self.forgotten or key[1] in self.lasting or said_at[key] <= vendor.told[key]}
+                     if not vendor.lifts or self.forgotten or key[1] in self.lasting or yes_at[key] <= vendor.told[key]}
             self.counts["not lifted"] += len(stays)
             missing -= stays
             self.note(when, name, audience, "wanted, but not targetable", missing)
