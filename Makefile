@@ -11,7 +11,7 @@ VALIDATE := $(BIN)/python scripts/validate_raw.py
 # a file of tests stays in one process, so that it builds its warehouse once
 PYTEST := $(BIN)/python -m pytest -ra -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo validate build export report daily erase docs metrics superset superset-check test test-long test-spark lint clean
+.PHONY: help demo validate build export report daily erase docs metrics superset superset-check bench test test-long test-spark lint clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ superset: .venv-superset/ready ## Superset with the lifecycle dashboard on the p
 superset-check: .venv-superset/ready ## compare what Superset shows with the marts, number by number
 	@.venv-superset/bin/python scripts/superset/check.py
 
+bench: .venv/core .venv/validate .venv-bench/ready ## measure everything and write docs/benchmark.md; SIZE=20000 for a quick look, FOLDER keeps data and answers
+	@$(BIN)/python benchmarks/bench.py --size $(or $(SIZE),100000) --peers .venv-bench/bin/python $(if $(FOLDER),--folder $(FOLDER))
+
 test: .venv/dev .venv/validate .venv/metrics tests/report/node_modules data/demo ## lint and run every test
 	$(MAKE) lint
 	$(PYTEST)
@@ -85,7 +88,7 @@ lint: .venv/dev data/demo ## ruff and sqlfluff
 	LIFECYCLE_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests/dbt
 
 clean: ## remove everything that was made, but not your data
-	rm -rf .venv .venv-superset .superset tests/report/node_modules target logs exports published warehouse/*.duckdb warehouse/spark data/demo data/demo_state
+	rm -rf .venv .venv-bench .venv-superset .superset tests/report/node_modules target logs exports published warehouse/*.duckdb warehouse/spark data/demo data/demo_state
 
 data/demo: | .venv/core
 	$(BIN)/python scripts/generate_demo_data.py --out data/demo
@@ -111,6 +114,13 @@ data/demo: | .venv/core
 .venv/spark: requirements/spark.lock | .venv/core
 	@echo "Installing Spark (600 MB, a minute) ..."
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
+	@touch $@
+
+# with pyarrow pandas reads texts in another way, which the checks of raw data are not tested with
+.venv-bench/ready: requirements/bench.lock
+	@echo "Installing the tools to compare with into .venv-bench (a minute) ..."
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --disable-pip-version-check --quiet --progress-bar off --require-hashes -r $<
 	@touch $@
 
 # far from dbt's versions, so an environment of its own

@@ -1,6 +1,6 @@
 """What a whole `dbt build` with its data tests costs: CPU by layer and by node, and how each grows with the data.
 
-    python benchmarks/build.py [--customers 10000 40000] [--memory 2GB] [--folder DIR]
+    python benchmarks/build.py [--customers 10000 40000] [--memory 2GB] [--folder DIR] [--json]
 
 Of each size the demo's raw data are made once (and kept where --folder says), then built with one node at a time in a process
 of its own, so that the CPU of a node is that of the process between its start and its end. Of several sizes the exponent is the
@@ -11,16 +11,14 @@ Exit code 1 when a build is not green, such as one that --memory (DuckDB's memor
 import argparse
 import json
 import math
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-VARIABLES = {"as_of_date": "2026-06-30", "business_time_zone": "Europe/Berlin"}
+from measuring import VARIABLES, places, raw_data, spent
+
 LEAST = 0.3  # CPU seconds at the first size under which an exponent is noise
 DEAREST = 25
 
@@ -50,19 +48,18 @@ def build():
     print(json.dumps({"ok": ok, "total": cpu(), "gigabytes": gigabytes, "nodes": costs}))
 
 
-def measure(folder, customers, memory):
-    """What `build` prints, of so many customers."""
-    raw, warehouse = folder / f"raw_{customers}", folder / f"{customers}.duckdb"
-    if not raw.exists():
-        command = [ROOT / "scripts" / "generate_demo_data.py", "--customers", str(customers), "--as-of", VARIABLES["as_of_date"]]
-        subprocess.run([sys.executable, *command, "--out", raw, "--state", folder / f"state_{customers}"], check=True, stdout=subprocess.DEVNULL)
-    warehouse.unlink(missing_ok=True)
-    environment = os.environ | {
-        "LIFECYCLE_RAW": str(raw), "LIFECYCLE_WAREHOUSE": str(warehouse), "LIFECYCLE_STATE": str(folder / f"state_{customers}"),
-        "DBT_TARGET_PATH": str(folder / f"target_{customers}"), "DBT_LOG_PATH": str(folder / "logs"),
-    } | ({"LIFECYCLE_MEMORY": memory} if memory else {})  # fmt: skip
-    done = subprocess.run([sys.executable, __file__, "--build"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1]) | {"warehouse": warehouse.stat().st_size / 1e9}
+def measure(folder, raw, name, memory=None):
+    """What `build` prints, of a warehouse of that name, which is kept; with how large it is."""
+    environment = places(folder, raw, name)
+    done = spent([sys.executable, __file__, "--build"], environment | ({"LIFECYCLE_MEMORY": memory} if memory else {}))
+    return json.loads(done["printed"].splitlines()[-1]) | {"warehouse": Path(environment["LIFECYCLE_WAREHOUSE"]).stat().st_size / 1e9}
+
+
+def fresh(folder, customers, memory=None):
+    """The same of a whole build of that many customers from nothing."""
+    raw = raw_data(folder, customers)
+    (folder / f"{customers}.duckdb").unlink(missing_ok=True)
+    return measure(folder, raw, str(customers), memory)
 
 
 def exponent(first, last, sizes):
@@ -83,6 +80,7 @@ def main():
     parser.add_argument("--customers", type=int, nargs="+", default=[10_000, 40_000])
     parser.add_argument("--memory", help="DuckDB's memory_limit, such as 2GB")
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--json", action="store_true", help="print one JSON object per size instead of tables")
     parser.add_argument("--build", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.build:
@@ -91,7 +89,10 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        found = [measure(folder, size, options.memory) for size in sizes]
+        found = [fresh(folder, size, options.memory) for size in sizes]
+    if options.json:
+        print(*map(json.dumps, found), sep="\n")
+        return 0 if all(one["ok"] for one in found) else 1
     names = sorted(set().union(*(one["nodes"] for one in found)), key=lambda name: -found[-1]["nodes"].get(name, 0))
     nodes = {name: [one["nodes"].get(name, 0) for one in found] for name in names}
     layers = Counter()
