@@ -13,7 +13,10 @@ named as (
         *,
         case when event_name in ('onboarding_step_completed', 'feature_used') then detail end as name,
         case when event_name in ('location_searched', 'location_added') then city end as place,
-        cast(occurred_at as string) || ' ' || source_system || ' ' || event_id as sequence
+        case
+            when event_name in ('product_viewed', 'product_wished')
+                then cast(occurred_at as string) || ' ' || source_system || ' ' || event_id
+        end as sequence
     from events
 ),
 
