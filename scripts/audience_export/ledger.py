@@ -227,6 +227,12 @@ class Ledger:
         cases = " ".join(f"when {literal(key)} then {literal(headers[n])}" for key, headers in shapes.items() if n < len(headers))
         return f"case shape {cases} end" if cases else "null::varchar"
 
+    def own(self, name):
+        """SQL: is it an id of one's own, by shape and header? It says no or is erased with its owner, and with the address that it was last written with."""
+        own = {f"({literal(shape['id'])}, {literal(header)})" for entry in self.of(name) for shape in entry.node["shapes"]
+               for header, is_own in zip(shape["headers"], shape.get("own", ()), strict=False) if is_own}
+        return f"coalesce((shape, header) in ({', '.join(sorted(own))}), false)" if own else "false"
+
     def table(self, con, name, audience, sign, paths=None, *, view):
         """Create a view with all columns of plus, minus or refused operations."""
         paths = [path for path, _ in self.source(name, audience, sign)] if paths is None else paths
@@ -297,7 +303,7 @@ class Ledger:
                         {LIVE}) as next_seq
                 from events),
             lived as (
-                select ordered.*,
+                select ordered.*, {self.own(name)} as is_own,
                     greatest(runs.died, if(sign = 'plus' and not refused and fulls.seq > runs.seq, fulls.died, 0),
                         if(is_only and sign = 'plus', only_died, 0)) as died,
                     nullif(if(refused, 0, greatest(runs.acked, if(sign = 'plus' and fulls.acked > runs.seq, fulls.acked, 0),
@@ -316,6 +322,7 @@ class Ledger:
                 bool_and(is_only) as is_only, arg_max(shape, seq) as shape, any_value(k) as k,
                 max(seq) filter (where sign = 'plus') as plus_seq, coalesce(bool_or(is_first), true) as is_first,
                 bool_or(lived.reason in {LASTING}) as is_lasting,
+                coalesce(max(person_rank), 0) = 5 or (coalesce(greatest(max(key_rank), max(mailbox_rank)), 0) = 5 and not bool_or(is_own)) as is_erased,
                 coalesce(greatest(max(key_rank), max(mailbox_rank), max(person_rank)), 0) as rank
             from lived left join noes on noes.header = lived.header and noes.value = lived.value
             group by lived.header, lived.value""")
@@ -383,7 +390,7 @@ class Ledger:
         con.execute("create or replace temp table standing (id bigint, is_sure boolean)")
         con.execute("create or replace temp table gone (header varchar, value blob, shape varchar, rank utinyint, is_first boolean)")
         con.execute("create or replace temp table held (header varchar, value blob, k blob, may_be boolean, surely boolean, rank utinyint, "
-                    "plus_seq bigint, is_lasting boolean)")
+                    "plus_seq bigint, is_lasting boolean, is_erased boolean)")
         con.execute(f"create or replace temp table fresh as select id, false as is_sure, false as first_sure, false as is_same, "
                     f"false as is_stored, false as is_theirs, true as is_only from ({written})")
         return 0
@@ -431,16 +438,12 @@ class Ledger:
         """R15: forget identifiers of erased people; of them only the keyed hashes stay. keys: a table of values. Wants `no_people`, `no_keys`."""
         con.execute("create or replace temp table living as select person_id from marts.customers "
                     "where person_id not in (select person_id from no_people where rank = 5)")
-        # what was written for others, too, still counts (R9), but for an address that is itself on the list of the erased:
-        # an id of one's own is its owner's, whatever address they have
-        own = {f"({literal(shape['id'])}, {literal(header)})" for entry in self.of(name) for shape in entry.node["shapes"]
-               for header, is_own in zip(shape["headers"], shape.get("own", ()), strict=False) if is_own}
-        is_own = f"(shape, header) in ({', '.join(sorted(own))})" if own else "false"
+        # what was written for others, too, still counts (R9), but for an address that is itself on the list of the erased
         for audience in self.audiences(name):
             self.table(con, name, audience, "plus", view="all_rows")
             con.execute("create or replace temp table of_others as select * from all_rows where person_id in (from living)")
-            con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', 'shape')}) as others "
-                        f"where {is_own} or not exists (select 1 from no_keys where no_keys.k = others.k and no_keys.rank = 5))")
+            con.execute(f"delete from {keys} where value in (select value from ({self.keys(name, 'of_others', '')}) as others "
+                        "where not exists (select 1 from no_keys where no_keys.k = others.k and no_keys.rank = 5))")
         parts, found = [], []
         for sign in ("plus", "minus", "refused"):
             for audience in [*self.audiences(name), ""] if sign != "refused" else [None]:

@@ -275,7 +275,7 @@ class Run:
         """Decide what is sent (`sending`), what leaves (`gone`), and store the operations. Returns the guards' counts."""
         con, shape, run = self.con, delivery.shape(), rows.literal(self.run_id)
         held = self.ledger.compare(con, delivery.name, audience, shape, self.written(delivery, columns))
-        con.execute("insert into erased_keys select header, value, k, may_be from held where rank = 5")
+        con.execute("insert into erased_keys select header, value, k, may_be from held where is_erased")
         if delivery.mode == "delta":
             con.execute("""create or replace temp table sending as
                 select id, if(first_sure, 'changed', 'added') as change from fresh where not (is_sure and is_same)
@@ -342,7 +342,7 @@ class Run:
         con, shape = self.con, delivery.shape()
         nobody = ", ".join(f"null::blob as i{n}" for n in range(len(shape["headers"])))
         self.ledger.compare(con, delivery.name, audience, shape, f"select 0::bigint as id, null::varchar as person_id, null::uuid as digest, {nobody} where false")
-        con.execute("insert into erased_keys select header, value, k, may_be from held where rank = 5")
+        con.execute("insert into erased_keys select header, value, k, may_be from held where is_erased")
         for account, table in self.wanted.get((delivery.destination, delivery.channel, audience), []) if delivery.name in self.former else []:
             if not (account and delivery.given.get("account")) or account == delivery.account:
                 con.execute(f"delete from gone where rank = 0 and (header, value) in (from {table})")
@@ -407,7 +407,8 @@ class Run:
                                          and (entry.node["account"], entry.node["channel"]) == (delivery.account, delivery.channel)})]
         con.execute("create or replace temp table told (header varchar, value blob, plus_acked bigint, minus_died bigint, plus_died bigint, "
                     "minus_acked bigint, published_at timestamp, is_lasting boolean)")
-        con.execute("create or replace temp table ever (header varchar, value blob, rank utinyint, reason varchar, said_at timestamp, shape varchar)")
+        con.execute("create or replace temp table ever (header varchar, value blob, rank utinyint, reason varchar, said_at timestamp, shape varchar, "
+                    "run varchar, is_own boolean)")
         for name in names:
             for sign, view in (("plus", "told_rows"), ("minus", "minus_ops"), ("refused", "refused_ops")):
                 ledger.table(con, name, "", sign, view=view)
@@ -415,16 +416,20 @@ class Run:
             con.execute("insert into told select header, value, plus_acked, minus_died, plus_died, minus_acked, published_at, is_lasting "
                         "from held left join runs on runs.seq = plus_seq")
             if name == delivery.name:  # told again by a full run, and written in no audience any more
-                con.execute("insert into erased_keys select header, value, k, false from held where rank = 5")
+                con.execute("insert into erased_keys select header, value, k, false from held where is_erased")
             for audience in ledger.audiences(name):
                 ledger.table(con, name, audience, "plus", view="all_rows")
                 told = ", ".join(map(rows.literal, sorted(ledger.told)))
                 con.execute(f"""insert into ever
-                    with one as ({ledger.keys(name, "all_rows", "person_id, shape")})
-                    select header, value, greatest(a.rank, b.rank, p.rank), coalesce(a.reason, b.reason, p.reason), coalesce(a.said_at, b.said_at), shape
+                    with one as ({ledger.keys(name, "all_rows", "person_id, shape, run")})
+                    select header, value, greatest(a.rank, b.rank, p.rank), coalesce(a.reason, b.reason, p.reason), coalesce(a.said_at, b.said_at), shape,
+                        run, {ledger.own(name)}
                     from one left join no_keys a on a.k = one.k left join no_keys b on b.k = one.m
                     left join no_people p on p.person_id = one.person_id
                     where coalesce(left(lower(hex(one.k)), 16), '') not in ({told or "'-'"})""")
+        # whoever has another address now is not who said no or is erased by the former one
+        con.execute("""delete from ever using (select header, value, max(run) as run from ever where is_own group by all) newest
+            where ever.is_own and ever.header = newest.header and ever.value = newest.value and ever.run < newest.run""")
         # R5 and R6, of what all deliveries of the account said: one may have lifted what another one told
         con.execute("""create or replace temp table told_keys as
             select header, value, coalesce(max(plus_acked), -2) > coalesce(max(minus_died), -1) as surely,
@@ -485,7 +490,8 @@ class Run:
         """R10: lift only our own suppressions, for a yes dated after them, never after an erasure, complaint or hard bounce."""
         con, columns = self.con, delivery.unsuppress_columns()
         con.execute("""create or replace temp table lifted as
-            select header, value, published_at from (from told_keys where may_be and not is_lasting) anti join noes using (header, value)""")
+            select header, value, published_at from (from told_keys where may_be
+                and (not is_lasting or (header, value) in (select (header, value) from ever where is_own))) anti join noes using (header, value)""")
         if not con.execute("select 1 from lifted limit 1").fetchone():
             return
         contact, yes = rows.contact(con, delivery.channel), []

@@ -274,6 +274,25 @@ def test_the_own_id_of_whoever_has_an_erased_address_is_not_forgotten(shop):
     assert any("b'taker'" in row and "erased" in row for row in rows), "what was told of them is known"
 
 
+@pytest.mark.parametrize("reason", ["hard_bounce", "erased"])
+def test_an_own_id_is_lifted_once_it_has_another_address(shop, reason):
+    """R10: what was told of an id of one's own because of an address holds for as long as it is written with that."""
+    shop.configure({"csv": {**CSV, "identify_by": "person_id", "fields": ["email"]}})
+    more = crowd(5)
+    day(shop, 0, [person("a", "old@example.com"), *more])
+    shop("ack", RUNS[0], code=0)
+    listed = [suppression("email", "email", *((None, "erased", sha256("old@example.com")) if reason == "erased" else ("old@example.com", reason)))]
+    day(shop, 1, [person("a", "old@example.com"), *more], listed)
+    assert "a" in [row[0] for row in csv.reader((shop.folder / "exports" / RUNS[1] / "csv/suppress.person_id.csv").open())]
+    shop("ack", RUNS[1], code=0)
+    day(shop, 2, [person("a", "new@example.com", consented_at=datetime(2026, 11, 22, 7, 30)), *more[1:]], listed)
+    assert cells(shop, "csv/at_risk.added.csv", RUNS[2]) == ["a"]
+    shop("ack", RUNS[2], code=0)
+    day(shop, 3, [person("a", "new@example.com", consented_at=datetime(2026, 11, 22, 7, 30)), *more[2:]], listed)
+    lifted = cells(shop, "csv/unsuppress.person_id.csv", RUNS[3])
+    assert "a" not in cells(shop, "csv/suppress.person_id.csv", RUNS[3]) and lifted == ["a"]
+
+
 def test_told_by_hand(shop):
     shop.configure({"csv": CSV})
     day(shop, 0, crowd(3))
