@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import date, timedelta
 from itertools import zip_longest
 from pathlib import Path
 
@@ -32,7 +33,6 @@ SMALL = {
     "LIFECYCLE_SPARK_CODEGEN": "false",
     "LIFECYCLE_SPARK_JAVA": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
-NOW = "2026-07-01T06:00:00+00:00"
 
 
 def columns_of(connection, relation):
@@ -129,6 +129,7 @@ class Builds:
     case: str
     folder: Path
     state: Path
+    as_of: date
     erased: tuple
 
     @property
@@ -148,7 +149,7 @@ def published(request, tmp_path_factory):
         erased = erase_somebody(folder, warehouse, state)
         dbt("build", *NO_UNIT_TESTS, raw=raw, warehouse=warehouse, variables=variables)
     build_on_spark(folder / "spark", *NO_UNIT_TESTS, raw=raw, state=state, variables=variables)
-    builds = Builds(request.param, folder, state, erased)
+    builds = Builds(request.param, folder, state, date.fromisoformat(variables["as_of_date"]), erased)
     for engine, source in (("duckdb", warehouse), ("spark", folder / "spark")):
         publish(source, builds.files[engine])
     return builds
@@ -173,11 +174,11 @@ def test_what_is_published_is_described_alike_and_in_parquet_too(published):
 
 
 def test_every_exported_file_is_the_same(published, tmp_path):
-    written = {}
+    written, now = {}, f"{published.as_of + timedelta(days=1)}T06:00:00+00:00"
     for engine, path in published.files.items():
         own, out = tmp_path / f"state_of_{engine}", tmp_path / engine
         shutil.copytree(published.state, own)
-        done = script("export_audiences.py", "run", "--from", path, "--out", out, "--now", NOW, LIFECYCLE_STATE=own)
+        done = script("export_audiences.py", "run", "--from", path, "--out", out, "--now", now, LIFECYCLE_STATE=own)
         assert done.returncode in (0, 5), done.stdout + done.stderr
         found = [file for file in out.rglob("*") if file.is_file() and file.name != "manifest.json"]
         written[engine] = {file.relative_to(out): file.read_bytes() for file in found}
