@@ -17,15 +17,10 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from measuring import VARIABLES, places, raw_data, spent
+from measuring import VARIABLES, cpu, places, raw_data, spent
 
 LEAST = 0.3  # CPU seconds at the first size under which an exponent is noise
 DEAREST = 25
-
-
-def cpu():
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def build():

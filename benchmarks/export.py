@@ -9,17 +9,15 @@ several; the exporter reads its files back, hashes and fsyncs them, COPY does no
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import duckdb
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from measuring import ROOT, spent
+
 SCRIPT = ROOT / "scripts" / "export_audiences.py"
 FIELDS = [
     "first_name",
@@ -94,15 +92,9 @@ def build(path, people):
 
 
 def measure(command, folder):
-    """(wall seconds, peak MB, printed lines) of one command."""
-    start = time.perf_counter()
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as child:
-        printed = child.stdout.read()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{command[1]} ended with {child.returncode}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024, printed, usage.ru_utime + usage.ru_stime
+    """(wall seconds, peak MB, printed lines, CPU seconds) of one command."""
+    cost = spent(command, folder=folder)
+    return cost["wall"], cost["gigabytes"] * 1e6 / 1024, cost["printed"], cost["cpu"]
 
 
 def main():

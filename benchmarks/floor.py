@@ -17,16 +17,11 @@ from pathlib import Path
 
 import duckdb
 
-from measuring import AS_OF, ROOT, THREADS
+from measuring import AS_OF, ROOT, THREADS, cpu
 
 MARTS = ("orders", "customer_rfm", "customer_stage_history", "cohort_retention", "cohort_retention_30d", "growth_accounting",
          "lifecycle_metrics", "customers")  # fmt: skip
 TABLES = ("shop/customers", "shop/orders", "shop/refunds", "app/users", "app/events", "esp/contacts", "esp/suppressions")
-
-
-def cpu():
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def write(raw, out, memory):
@@ -82,8 +77,9 @@ def main():
         answer |= {"gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, "limit": limit(options.raw, out, Path(folder) / "limit.duckdb")}
         answer["differing"] = differing(out, options.marts) if options.marts else {}
     print(json.dumps(answer))
-    return int(any(answer["differing"].values()))
+    if any(answer["differing"].values()):
+        sys.exit(f"benchmark: the floor has other rows than the marts: {answer['differing']}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,6 +1,7 @@
 """What the benchmarks share: the demo's raw data of a size, and what a command costs as a process of its own."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -12,10 +13,16 @@ os.umask(0o077)  # the marts are of made-up people, but are kept like others
 VARIABLES = {"as_of_date": AS_OF, "business_time_zone": TIME_ZONE}
 
 
-def spent(command, more=None, ok=(0,)):
+def cpu():
+    """CPU seconds of this process until now."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def spent(command, more=None, ok=(0,), folder=ROOT):
     """{"cpu" and "wall": seconds, "gigabytes": peak memory, "printed", "code"} of a command; ends the benchmark where its code is not ok."""
     start = time.perf_counter()
-    with subprocess.Popen([str(word) for word in command], cwd=ROOT, env=os.environ | (more or {}), stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen([str(word) for word in command], cwd=folder, env=os.environ | (more or {}), stdout=subprocess.PIPE, text=True) as child:
         printed = child.stdout.read()
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)

@@ -5,16 +5,14 @@ The scan reads every value once, which only hashing makes sure of: for sums and 
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import duckdb
 
-PROJECT = Path(__file__).resolve().parents[1]
+from measuring import ROOT, spent
+
 ORDERS = """
 select 'o' || i as order_id, 'c' || hash(i) % 1_000_000 as customer_id,
     timestamp '2026-06-30 23:00:00' - to_seconds(9 * i) as ordered_at,
@@ -27,12 +25,8 @@ from range({rows}) as t(i)
 
 def measure(*command):
     """(seconds, processor seconds, peak memory in GB) of a command."""
-    start = time.monotonic()
-    child = subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    if os.waitstatus_to_exitcode(status):
-        sys.exit(f"benchmark: {command} failed")
-    return time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e6
+    cost = spent([sys.executable, *command])
+    return cost["wall"], cost["cpu"], cost["gigabytes"]
 
 
 def main():
@@ -47,7 +41,7 @@ def main():
             duckdb.execute(f"copy ({ORDERS.format(rows=count)}) to '{folder}/orders.parquet'")
             arguments = ["--raw", folder, "--state", folder / "state", "--html", folder / "page.html"]
             arguments += ["--sources", "orders_file", "--as-of", "2026-07-01"]
-            times[name] = measure(PROJECT / "scripts" / "validate_raw.py", *arguments)
+            times[name] = measure(ROOT / "scripts" / "validate_raw.py", *arguments)
         scan = f"import duckdb; duckdb.execute(\"select bit_xor(hash(columns(*))) from '{folder}/orders.parquet'\").fetchall()"
         times["scan"], times["empty"] = measure("-c", scan), measure("-c", "import duckdb; duckdb.execute('select 1')")
     for clock, name in enumerate(("seconds", "processor seconds, which other work on the machine does not change")):
